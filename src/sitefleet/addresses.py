@@ -1,0 +1,53 @@
+"""The absolute address of a site in this environment, for links, mails and commands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.urls import get_script_prefix
+
+from sitefleet.environments import get_environment
+from sitefleet.exceptions import SiteError
+from sitefleet.prefixes import mounted_prefix
+from sitefleet.presented import shown
+from sitefleet.resolver import resolver
+
+if TYPE_CHECKING:
+    from django.contrib.sites.models import Site
+
+
+def site_url(site: Site | int, path: str = "/") -> str:
+    """Return the absolute URL of ``path`` on ``site``, with this environment's scheme and host.
+
+    ``path`` is a path within the site, as ``reverse()`` gives it: the path prefix of the site that
+    is being served is taken off, that of ``site`` put on, so the answer is the same inside and
+    outside of requests. No query for the current site, and for any other none but the first time.
+
+    Raises SiteError when the site has no host in this environment, ValueError for a path that
+    does not start with just one slash, Site.DoesNotExist for a primary key that is none.
+    """
+    if not path.startswith("/") or path.startswith("//"):
+        message = f"site_url() takes a path that starts with one slash, not {path!r}."
+        raise ValueError(message)
+    view = None if isinstance(site, int) else shown(site)
+    if view is None:
+        view = shown(resolver.site(site if isinstance(site, int) else site.pk))
+    if view is None or not view.host:
+        key = view.slug if view else site
+        message = (
+            f"Site {key} has no production domain; `manage.py sites rename {key} DOMAIN`"
+            " gives it one."
+        )
+        raise SiteError(message)
+    outside, inside = _split_mount(path)
+    return f"{get_environment().scheme}://{view.host}{outside}{view.path_prefix}{inside}"
+
+
+def _split_mount(path: str) -> tuple[str, str]:
+    """Split a path into what the server mounts the project at, and the path within the site."""
+    script = get_script_prefix()
+    prefix = mounted_prefix()
+    if not prefix or not path.startswith(script):
+        return "", path
+    outside = script[: -len(prefix) - 1]
+    return outside, path[len(script) - 1 :]

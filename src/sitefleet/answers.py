@@ -1,0 +1,176 @@
+"""What sitefleet itself answers: unknown and malformed hosts, inactive sites, redirects.
+
+Each page is a template ``sitefleet/<name>.html`` that a project may override. They are rendered
+without the request and without context processors: there may be no site and no session here.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.contrib.sites.models import Site
+from django.http import (
+    HttpResponse,
+    HttpResponseNotAllowed,
+    HttpResponsePermanentRedirect,
+)
+from django.shortcuts import resolve_url
+from django.template import Context, Engine, TemplateDoesNotExist, loader
+from django.urls import NoReverseMatch, reverse
+from django.utils.cache import add_never_cache_headers
+
+from sitefleet import hosts
+from sitefleet.conf import get_conf
+from sitefleet.environments import get_environment
+from sitefleet.models import SiteConfig, State
+from sitefleet.prefixes import own_cookie_name
+from sitefleet.resolver import resolver
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+    from django.http.response import HttpResponseBase
+
+    from sitefleet.exceptions import InvalidHost
+    from sitefleet.pipeline import Match
+
+SAFE_METHODS = ("GET", "HEAD")
+#: Sites that the page for an unknown host lists in DEBUG.
+LISTED = 50
+
+
+class PermanentRedirectKeepingMethod(HttpResponsePermanentRedirect):
+    """308: like 301, but the method and the body stay (RFC 9110 15.4.9)."""
+
+    status_code = 308
+
+
+def instead_of_site(request: HttpRequest, match: Match | None) -> HttpResponseBase | None:
+    """Return what to answer instead of the site; None when the site is to be served."""
+    if match is None:
+        return unknown_host(request)
+    if match.state != State.ACTIVE:
+        response = _inactive(request, match)
+        if response is not None:
+            return response
+    if match.redirect:
+        return redirect(request, match)
+    if match.path_prefix and request.path_info == match.path_prefix:
+        # Relative links of the front page need the slash; the mount would hide that it is missing.
+        return _redirect(request, request.get_full_path(force_append_slash=True))
+    return None
+
+
+def unknown_host(request: HttpRequest) -> HttpResponse:
+    """Answer 404 for a host that leads to no site, with what to do about it."""
+    raw = request._get_raw_host()
+    environment = get_environment()
+    forwarded = request.META.get("HTTP_X_FORWARDED_HOST")
+    host = hosts.normalize_header(raw)
+    context = {
+        "host": raw,
+        "command_host": host,
+        "path": request.path,
+        "ignored_header": "" if settings.USE_X_FORWARDED_HOST else forwarded,
+        "format": environment.format,
+        "fits": environment.fits(host),
+        "debug": settings.DEBUG,
+        "known": _known_sites() if settings.DEBUG else [],
+    }
+    template = "first_site" if resolver.is_empty() else "unknown_host"
+    return _page(request, template, 404, context)
+
+
+def malformed_host(request: HttpRequest, error: InvalidHost) -> HttpResponse:
+    """Answer 400 for a Host header that is no host."""
+    return _page(request, "malformed_host", 400, {"host": error.value, "reason": error.reason})
+
+
+def redirect(request: HttpRequest, match: Match) -> HttpResponseBase:
+    """Redirect to the same path and query on the site's own host in this environment."""
+    scheme = get_environment().scheme
+    return _redirect(request, f"{scheme}://{match.redirect}{request.get_full_path()}")
+
+
+def _redirect(request: HttpRequest, url: str) -> HttpResponseBase:
+    if request.method in SAFE_METHODS:
+        return HttpResponsePermanentRedirect(url)
+    return PermanentRedirectKeepingMethod(url)
+
+
+def _inactive(request: HttpRequest, match: Match) -> HttpResponseBase | None:
+    conf = get_conf()
+    if match.state == State.MAINTENANCE:
+        if _stays_open(request, match) or _is_staff(request, match):
+            return None
+        page = _page(request, "maintenance", 503, {"name": match.site.name})
+        page["Retry-After"] = str(conf.RETRY_AFTER)
+        return page
+    if match.state == State.ARCHIVED:
+        if not conf.ARCHIVED_READ_ONLY:
+            return _page(request, "archived", 410, {"name": match.site.name})
+        return None if request.method in SAFE_METHODS else HttpResponseNotAllowed(SAFE_METHODS)
+    return _page(request, "suspended", 404, {})
+
+
+def _stays_open(request: HttpRequest, match: Match) -> bool:
+    """Tell whether the path is one that staff need to log in."""
+    path = request.path_info.removeprefix(match.path_prefix) or "/"
+    open_paths = list(get_conf().PREVIEW_PATHS)
+    for resolve in (lambda: resolve_url(settings.LOGIN_URL), lambda: reverse("admin:login")):
+        try:
+            open_paths.append(resolve())
+        except NoReverseMatch:
+            continue
+    return any(path.startswith(prefix) for prefix in open_paths if prefix.startswith("/"))
+
+
+def _is_staff(request: HttpRequest, match: Match) -> bool:
+    """Tell whether the session of the request is that of a member of staff.
+
+    The answer is given at the door, ahead of the session middleware: behind it a page cache or a
+    middleware that answers by itself would let others see the site.
+    """
+    if "django.contrib.auth" not in settings.INSTALLED_APPS:
+        return False
+    key = request.COOKIES.get(own_cookie_name(settings.SESSION_COOKIE_NAME, match))
+    if not key:
+        return False
+    # The session of *this* host: which engine there is, is known at run time only.
+    engine = import_module(settings.SESSION_ENGINE)
+    auth = import_module("django.contrib.auth")
+    request.session = engine.SessionStore(key)
+    try:
+        user = auth.get_user(request)
+        return bool(user.is_active and user.is_staff)
+    finally:
+        del request.session
+
+
+def _known_sites() -> list[dict[str, str]]:
+    environment = get_environment()
+    configs = SiteConfig.objects.select_related("site").order_by("site__name")[:LISTED]
+    known = []
+    for config in configs:
+        host = config.host(environment)
+        url = f"{environment.scheme}://{host}{config.path_prefix if environment.is_live else ''}/"
+        known.append({"name": config.site.name, "slug": config.slug, "url": url if host else ""})
+    return known
+
+
+def _page(
+    request: HttpRequest, name: str, status: int, context: dict[str, Any]
+) -> HttpResponse:
+    path = f"sitefleet/{name}.html"
+    try:
+        text = loader.render_to_string(path, context)
+    except TemplateDoesNotExist:
+        # The project loads no templates of apps: ours still have to be seen.
+        engine = Engine(dirs=[str(Path(__file__).parent / "templates")])
+        text = engine.get_template(path).render(Context(context))
+    response = HttpResponse(text, status=status)
+    if status >= 400:  # noqa: PLR2004 - every page here; HTTP has the number in its name
+        add_never_cache_headers(response)
+    return response

@@ -1,0 +1,196 @@
+"""System checks: what is wrong with the configuration, by id, and what to do.
+
+Ids: x0nn settings, x1nn sites and their names (with ``--database`` only), x2nn middleware and
+hosts. E: it cannot work. W: it can hurt.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.contrib.sites.models import Site
+from django.core import checks
+from django.core.exceptions import ValidationError
+from django.db import DatabaseError, connections, router
+
+from sitefleet import triggers
+from sitefleet.conf import find_problems, get_conf
+from sitefleet.current import AcceptedHost
+from sitefleet.exceptions import InvalidSetting
+from sitefleet.models import Alias, SiteConfig, clean_domain
+from sitefleet.populate import find_problems as find_site_problems
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+MIDDLEWARE = "sitefleet.middleware.SiteMiddleware"
+DJANGO_SITE_MIDDLEWARE = "django.contrib.sites.middleware.CurrentSiteMiddleware"
+#: Middleware of Django that asks for the host or for a site's cookies.
+LATER_MIDDLEWARE = (
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.cache.UpdateCacheMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+)
+#: Rows that the database checks look at; they are to stay quick on a large fleet.
+LOOKED_AT = 10_000
+
+
+def check_settings(**_: Any) -> list[checks.CheckMessage]:
+    """Look at ``settings.SITEFLEET``."""
+    found: list[checks.CheckMessage] = [
+        checks.Error(problem.message, hint=problem.hint, id="sitefleet.E001")
+        for problem in find_problems()
+    ]
+    if not found:
+        hint = "See SITES in the settings reference."
+        found += [
+            checks.Error(message, hint=hint, id="sitefleet.E002")
+            for message in find_site_problems(get_conf().SITES)
+        ]
+        found += _check_listen()
+    return found
+
+
+def _check_listen() -> Iterator[checks.CheckMessage]:
+    if get_conf().LISTEN and connections[router.db_for_read(SiteConfig)].vendor != "postgresql":
+        yield checks.Error(
+            "SITEFLEET['LISTEN'] needs PostgreSQL.",
+            hint="Take it out: changes are then seen within SITEFLEET['FRESHNESS'] seconds.",
+            id="sitefleet.E003",
+        )
+
+
+def check_deployment(**_: Any) -> list[checks.CheckMessage]:
+    """Look at what is fine in development only (``check --deploy``)."""
+    if not os.environ.get("SITEFLEET_SITE"):
+        return []
+    return [
+        checks.Warning(
+            "SITEFLEET_SITE is set: this process answers every host with one site.",
+            hint="Take it out of the environment of servers; it is for development and commands.",
+            id="sitefleet.W004",
+        )
+    ]
+
+
+def check_request_path(**_: Any) -> list[checks.CheckMessage]:
+    """Look at the middleware and at the gate."""
+    found: list[checks.CheckMessage] = []
+    order = list(settings.MIDDLEWARE)
+    if MIDDLEWARE not in order:
+        found.append(
+            checks.Error(
+                "SiteMiddleware is not in MIDDLEWARE: no request gets a site.",
+                hint=f"Put {MIDDLEWARE!r} first in MIDDLEWARE.",
+                id="sitefleet.E201",
+            )
+        )
+    else:
+        early = [path for path in order[: order.index(MIDDLEWARE)] if path in LATER_MIDDLEWARE]
+        found += [
+            checks.Error(
+                f"{path} stands before SiteMiddleware, where there is no site and no host.",
+                hint=f"Put {MIDDLEWARE!r} first in MIDDLEWARE.",
+                id="sitefleet.E202",
+            )
+            for path in early
+        ]
+    if DJANGO_SITE_MIDDLEWARE in order:
+        found.append(
+            checks.Warning(
+                "CurrentSiteMiddleware is in MIDDLEWARE too: request.site is set already.",
+                hint=f"Take {DJANGO_SITE_MIDDLEWARE!r} out of MIDDLEWARE.",
+                id="sitefleet.W203",
+            )
+        )
+    return found + list(_check_gate())
+
+
+def _check_gate() -> Iterator[checks.CheckMessage]:
+    patterns = settings.ALLOWED_HOSTS
+    hint = "from sitefleet import ACCEPTED_HOST; ALLOWED_HOSTS = [ACCEPTED_HOST]"
+    if "*" in patterns:
+        yield checks.Warning(
+            'ALLOWED_HOSTS has "*": code that runs ahead of SiteMiddleware trusts any host.',
+            hint=hint,
+            id="sitefleet.W204",
+        )
+    elif not any(isinstance(pattern, AcceptedHost) for pattern in patterns) and not (
+        settings.DEBUG and not patterns
+    ):
+        yield checks.Error(
+            "ALLOWED_HOSTS does not follow the sites: Django answers 400 for a site's host.",
+            hint=hint,
+            id="sitefleet.E205",
+        )
+
+
+def check_database(
+    databases: Sequence[str] | None = None, **_: Any
+) -> list[checks.CheckMessage]:
+    """Look at the triggers and at names that came in past validation."""
+    using = router.db_for_read(SiteConfig)
+    if not databases or using not in databases:
+        return []
+    try:
+        return [*_check_triggers(using), *_check_names(using)]
+    except DatabaseError:
+        return []  # No tables yet: `migrate` is going to run, and this check with it.
+    except InvalidSetting:
+        return []  # check_settings says it.
+
+
+def _check_triggers(using: str) -> Iterator[checks.CheckMessage]:
+    connection = connections[using]
+    if connection.vendor not in triggers.DIALECTS:
+        yield checks.Error(
+            f"sitefleet has no triggers for {connection.vendor}: changes are not seen.",
+            hint=f"Use one of: {', '.join(sorted(triggers.DIALECTS))}.",
+            id="sitefleet.E101",
+        )
+    elif triggers.missing(connection):
+        yield checks.Warning(
+            "Database triggers are missing: other processes do not see changes of sites.",
+            hint="Run `manage.py migrate`, which puts them back.",
+            id="sitefleet.W102",
+        )
+
+
+def _check_names(using: str) -> Iterator[checks.CheckMessage]:
+    rows = Site.objects.using(using).filter(siteconfig__domain__isnull=True)
+    names = list(rows.values_list("domain", flat=True)[:LOOKED_AT])
+    for name in names:
+        try:
+            normal = clean_domain(name)
+        except ValidationError as error:
+            reason = " ".join(error.messages)
+        else:
+            if normal == name:
+                continue
+            reason = f"It should read {normal!r}."
+        yield checks.Warning(
+            f"The domain {name!r} of a site is not in normal form, so no host leads there.",
+            hint=f"{reason} Use `manage.py sites rename`.",
+            id="sitefleet.W103",
+        )
+    double = Alias.objects.using(using).filter(name__in=names[:500])
+    for alias in double.select_related("site")[:LOOKED_AT]:
+        yield checks.Warning(
+            f"{alias.name!r} is the domain of one site and an alias of {alias.site.name!r}.",
+            hint="The domain wins. Remove the alias with `manage.py sites alias remove`.",
+            id="sitefleet.W104",
+        )
+
+
+def register() -> None:
+    """Register all of the above with Django."""
+    checks.register(check_settings)
+    checks.register(check_request_path, checks.Tags.security)
+    checks.register(check_database, checks.Tags.database)
+    checks.register(check_deployment, checks.Tags.security, deploy=True)

@@ -1,0 +1,174 @@
+"""Settings: one dict, ``SITEFLEET = {...}``, read lazily and typed; all defaults in one place.
+
+Some may also come from the environment, for operators: ``SITEFLEET_DOMAIN_FORMAT``,
+``SITEFLEET_SCHEME`` and ``SITEFLEET_SITE``; there the environment wins.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from typing import Any, ClassVar
+
+from django.conf import settings
+
+from sitefleet import hosts
+from sitefleet.exceptions import InvalidHost, InvalidSetting
+
+ENVIRONMENT_VARIABLES = ("DOMAIN_FORMAT", "SCHEME", "SITE")
+SLUG_FIELD = "{slug}"
+
+
+@dataclass(frozen=True, slots=True)
+class Conf:
+    """The settings of this process."""
+
+    DOMAIN_FORMAT: str = ""
+    """How this environment names its hosts, as in ``{slug}.localhost:8000``. Empty: this is the
+    live environment, and each site answers on its own domain."""
+
+    SCHEME: str = ""
+    """``http`` or ``https`` in the addresses of sites. Empty: ``http`` with DEBUG, else ``https``."""
+
+    SITE: str = ""
+    """Only in the environment: the site (id, slug or domain) that this process is pinned to."""
+
+    SITES: dict[str, Any] = field(default_factory=dict)
+    """Sites that ``manage.py sites populate`` creates or updates, by slug."""
+
+    FRESHNESS: float = 1.0
+    """Seconds after which a change made by another process is seen. 0: look before each answer."""
+
+    LISTEN: bool = False
+    """Hold a PostgreSQL connection on which changes are announced, so as to see them at once."""
+
+    CACHE_SIZE: int = 5000
+    """Hosts that a process remembers, and as many again for unknown hosts and wildcard matches."""
+
+    WWW: bool = True
+    """Redirect ``www.`` + the name of a site, or the name without it, to that site's domain."""
+
+    ARCHIVED_READ_ONLY: bool = False
+    """Serve archived sites for GET and HEAD instead of answering 410."""
+
+    RETRY_AFTER: int = 600
+    """Seconds that a site in maintenance names in its Retry-After header."""
+
+    PREVIEW_PATHS: tuple[str, ...] = ()
+    """Path prefixes that stay open in maintenance, beside the login pages."""
+
+    SYNC_AFTER_MIGRATE: bool = False
+    """Run ``manage.py sites sync`` after each ``migrate``."""
+
+    FOLLOW_SITE_ID: bool = True
+    """Let ``settings.SITE_ID`` be the id of the current site, so that third-party code follows."""
+
+    OWN_SUFFIXES: tuple[str, ...] = ()
+    """Public suffixes that are yours (your entry in the Public Suffix List) and may name a site."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with ``settings.SITEFLEET``."""
+
+    key: str
+    message: str
+    hint: str
+
+
+def get_conf() -> Conf:
+    """Return the settings of this process. Raises InvalidSetting when one cannot be used."""
+    source = getattr(settings, "SITEFLEET", None), _from_environment()
+    if _Cache.conf is None or _Cache.source[0] is not source[0] or _Cache.source[1] != source[1]:
+        values, problems = _read()
+        if problems:
+            details = " ".join(f"{problem.message} {problem.hint}" for problem in problems)
+            raise InvalidSetting(details)
+        _Cache.source, _Cache.conf = source, Conf(**values)
+    return _Cache.conf
+
+
+class _Cache:
+    """What was read last, and from what; ``override_settings`` brings another dictionary."""
+
+    source: ClassVar[tuple[object, dict[str, str]]] = (None, {})
+    conf: ClassVar[Conf | None] = None
+
+
+def find_problems() -> list[Problem]:
+    """Return all that is wrong with the settings, for the system checks."""
+    return _read()[1]
+
+
+def _read() -> tuple[dict[str, Any], list[Problem]]:
+    raw = getattr(settings, "SITEFLEET", {})
+    if not isinstance(raw, dict):
+        hint = 'Write SITEFLEET = {"DOMAIN_FORMAT": "{slug}.localhost:8000"}, for example.'
+        return {}, [Problem("SITEFLEET", "The setting SITEFLEET is not a dictionary.", hint)]
+    values: dict[str, Any] = {}
+    problems = []
+    for key, value in (raw | _from_environment()).items():
+        problem = _unknown(key) or _problem_of(key, value)
+        if problem is None and key == "SITE" and "SITE" in raw:
+            hint = "Set SITEFLEET_SITE in the environment of the process instead."
+            problem = Problem(key, "SITEFLEET['SITE'] belongs to one process.", hint)
+        if problem is None:
+            values[key] = tuple(value) if isinstance(value, (list, tuple)) else value
+        else:
+            problems.append(problem)
+    return values, problems
+
+
+def _from_environment() -> dict[str, str]:
+    names = {key: f"SITEFLEET_{key}" for key in ENVIRONMENT_VARIABLES}
+    return {key: os.environ[name] for key, name in names.items() if name in os.environ}
+
+
+def _unknown(key: object) -> Problem | None:
+    known = [item.name for item in fields(Conf) if item.name != "SITE"]
+    if key in known or key == "SITE":
+        return None
+    near = get_close_matches(str(key).upper(), known, 1)
+    hint = f"Did you mean {near[0]!r}?" if near else f"Known are: {', '.join(sorted(known))}."
+    return Problem(str(key), f"SITEFLEET has no setting {key!r}.", hint)
+
+
+def _problem_of(key: str, value: Any) -> Problem | None:
+    default = getattr(Conf(), key)
+    kind: Any = (int, float) if isinstance(default, float) else type(default)
+    kind = (list, tuple) if kind is tuple else kind
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        expected = "list" if kind == (list, tuple) else type(default).__name__
+        hint = f"Expected a value such as {default!r}."
+        return Problem(key, f"SITEFLEET[{key!r}] is {value!r}, not a {expected}.", hint)
+    reason = _REASONS.get(key, lambda _: "")(value)
+    return Problem(key, f"SITEFLEET[{key!r}] cannot be {value!r}.", reason) if reason else None
+
+
+def _why_not_format(value: str) -> str:
+    example = "A format looks like {slug}.localhost:8000 or {slug}.test.example.org."
+    if not value:
+        return ""
+    if value.count(SLUG_FIELD) != 1:
+        return f"It needs {SLUG_FIELD} just once. {example}"
+    try:
+        host = hosts.normalize_name(value.replace(SLUG_FIELD, "slug"))
+    except InvalidHost as error:
+        return f"It gives no host: {error.reason}. {example}"
+    return "" if "." in host else f"It needs a domain behind {SLUG_FIELD}. {example}"
+
+
+def _why_not_strings(value: list[Any] | tuple[Any, ...]) -> str:
+    return "" if all(isinstance(item, str) and item for item in value) else "Expected a list of text."
+
+
+_REASONS: dict[str, Any] = {
+    "DOMAIN_FORMAT": _why_not_format,
+    "SCHEME": lambda value: "" if value in {"", "http", "https"} else "It is http or https.",
+    "FRESHNESS": lambda value: "" if 0 <= value <= 3600 else "It is seconds, from 0 to 3600.",
+    "CACHE_SIZE": lambda value: "" if 1 <= value <= 10_000_000 else "It is at least 1.",
+    "RETRY_AFTER": lambda value: "" if value >= 0 else "It is seconds, at least 0.",
+    "PREVIEW_PATHS": _why_not_strings,
+    "OWN_SUFFIXES": _why_not_strings,
+}

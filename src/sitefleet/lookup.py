@@ -1,0 +1,121 @@
+"""A site by what people type: its id, its slug, its domain, one of its names."""
+
+from __future__ import annotations
+
+import logging
+from difflib import get_close_matches
+from functools import lru_cache
+
+from django.contrib.sites.models import Site
+from django.db import DatabaseError
+from django.db.models import Q
+
+from sitefleet import hosts
+from sitefleet.conf import get_conf
+from sitefleet.environments import get_environment
+from sitefleet.exceptions import InvalidHost, UnknownSite
+from sitefleet.models import State
+from sitefleet.pipeline import Match
+from sitefleet.site_id import configured_site_id
+
+logger = logging.getLogger("sitefleet")
+
+#: Names that are compared in search of a near match; more would take too long to wait for.
+NEAR_MATCH_LIMIT = 20_000
+
+
+def get_site(key: str | int, *, source: str = "") -> Site:
+    """Return the site with this id, slug, domain, alias or host, presented as everywhere.
+
+    A number is an id, since no slug is a number. Raises UnknownSite, which names near matches and
+    ``source``, the place where the key came from.
+    """
+    text = str(key).strip()
+    found = Site.objects.select_related("siteconfig")
+    site = found.filter(pk=int(text)).first() if _is_id(text) else found.filter(_named(text)).first()
+    if site is None:
+        raise UnknownSite(text, _near(text), source)
+    config = getattr(site, "siteconfig", None)
+    return config.presented_site() if config is not None else site
+
+
+def default_site_id() -> int | None:
+    """Return the site of this process: that of ``SITEFLEET_SITE``, else ``SITE_ID``, else None.
+
+    Raises UnknownSite when ``SITEFLEET_SITE`` names no site. Where the database does not answer
+    there is no site: ``SITE_ID`` may be another one than the one that was asked for.
+    """
+    key = get_conf().SITE
+    if not key:
+        return configured_site_id()
+    try:
+        return _pinned_id(key)
+    except DatabaseError as error:
+        logger.warning("SITEFLEET_SITE=%s could not be looked up: %s", key, error)
+        return None
+
+
+@lru_cache(maxsize=8)
+def _pinned_id(key: str) -> int:
+    return int(get_site(key, source="SITEFLEET_SITE").pk)
+
+
+def forget_pinned() -> None:
+    """Look the pinned site up again: for tests, where ids change their meaning."""
+    _pinned_id.cache_clear()
+
+
+def forced_match(host: str) -> Match:
+    """Return the match of the pinned site for any Host header, as `Match.how` says.
+
+    For development, Divio's "force the site with an environment variable". Raises InvalidHost,
+    UnknownSite.
+    """
+    name = hosts.split(hosts.normalize_header(host))[0]
+    site = get_site(get_conf().SITE, source="SITEFLEET_SITE")
+    config = getattr(site, "siteconfig", None)
+    state = config.state if config is not None else State.ACTIVE.value
+    return Match(
+        site=site,
+        slug=config.slug if config is not None else str(site.pk),
+        state=state,
+        how="forced by SITEFLEET_SITE",
+        name=get_conf().SITE,
+        host=name,
+        path_prefix="",
+        redirect="",
+        plain=state == State.ACTIVE,
+        frame=(site.pk, name, None, None),
+    )
+
+
+def _is_id(text: str) -> bool:
+    # Longer numbers are no ids, and some databases refuse them as parameters.
+    return text.isascii() and text.isdigit() and len(text) < 19
+
+
+def _named(text: str) -> Q:
+    condition = Q(siteconfig__slug=text.lower())
+    try:
+        host = hosts.normalize_name(text)
+    except InvalidHost:
+        return condition
+    environment = get_environment()
+    slug = environment.slug_in(host)
+    if slug is not None:
+        condition |= Q(siteconfig__slug=slug)
+    name = hosts.split(host)[0]
+    return (
+        condition
+        | Q(domain__in=(host, name), siteconfig__domain__isnull=True)
+        | Q(siteconfig__domain__in=(host, name), siteconfig__path_prefix="")
+        | Q(pk__in=Site.objects.filter(fleet_aliases__name__in=(host, name)).values("pk"))
+    )
+
+
+def _near(text: str) -> list[str]:
+    known: set[str] = set()
+    rows = Site.objects.values_list("siteconfig__slug", "siteconfig__domain", "domain")
+    for row in rows[:NEAR_MATCH_LIMIT]:
+        known.update(name for name in row if name)
+    return get_close_matches(text.lower(), sorted(known), 3)

@@ -1,0 +1,1 @@
+"""``--site`` for every command: the entry point for ``manage.py``."""

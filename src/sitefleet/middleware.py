@@ -1,0 +1,153 @@
+"""SiteMiddleware: the door through which a request gets its site.
+
+It finds the site, answers itself where there is none to serve, and else runs everything behind it
+under that site, streaming bodies too. When it is done nothing is left over. It goes first: what
+stands before it has no site and, by the gate in ``ALLOWED_HOSTS``, no host.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from django.contrib.sites import models as django_sites
+from django.http.request import split_domain_port
+
+from sitefleet import answers
+from sitefleet.conf import get_conf
+from sitefleet.current import (
+    adrive,
+    carry_async_iterable,
+    carry_iterable,
+    current_state,
+    drive,
+    override_site,
+)
+from sitefleet.exceptions import InvalidHost
+from sitefleet.lookup import forced_match
+from sitefleet.pipeline import Match
+from sitefleet.prefixes import MountSteps, mark_cookies, mounted
+from sitefleet.resolver import resolver
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from contextlib import AbstractContextManager
+
+    from django.http import HttpRequest, StreamingHttpResponse
+    from django.http.response import HttpResponseBase
+
+logger = logging.getLogger("sitefleet")
+
+
+class SiteMiddleware:
+    """Serve each request under the site that its host, and path, lead to."""
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(
+        self, get_response: Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
+    ) -> None:
+        self.get_response = get_response
+        self.is_async = iscoroutinefunction(get_response)
+        if self.is_async:
+            markcoroutinefunction(self)
+        self.forced = get_conf().SITE
+        if self.forced:
+            message = "SITEFLEET_SITE is set: every host is answered with the site %r."
+            logger.warning(message, self.forced)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        """Answer a request."""
+        if self.is_async:
+            return self._call_async(request)
+        match = self._usual(request) or self._examine(request)
+        if not isinstance(match, Match):
+            return match
+        with _mount(request, match):
+            outer = _enter(request, match)
+            try:
+                response = cast("HttpResponseBase", self.get_response(request))
+                return _finish(request, response, match)
+            finally:
+                current_state.set(outer)
+
+    async def _call_async(self, request: HttpRequest) -> HttpResponseBase:
+        match = self._usual(request) or await sync_to_async(self._examine)(request)
+        if not isinstance(match, Match):
+            return match
+        with _mount(request, match):
+            outer = _enter(request, match)
+            try:
+                response = await cast("Awaitable[HttpResponseBase]", self.get_response(request))
+                return _finish(request, response, match)
+            finally:
+                current_state.set(outer)
+
+    def _usual(self, request: HttpRequest) -> Match | None:
+        """Return the match for a known host whose site is simply to be served; no query."""
+        entry = resolver.peek(request._get_raw_host())
+        if entry is None or entry.below or self.forced:
+            return None
+        match = entry.root
+        return match if match is not None and match.plain else None
+
+    def _examine(self, request: HttpRequest) -> Match | HttpResponseBase:
+        """Return the match for any host, or what to answer instead; may query."""
+        raw = request._get_raw_host()
+        try:
+            match = forced_match(raw) if self.forced else resolver.find(raw).at(request.path_info)
+        except InvalidHost as error:
+            return answers.malformed_host(request, error)
+        response = answers.instead_of_site(request, match)
+        if response is not None or match is None:
+            return cast("HttpResponseBase", response)
+        # The gate lets through what Django reads out of the header, in Django's spelling.
+        asked = split_domain_port(raw)[0]
+        return match if asked == match.host else replace(match, frame=(match.frame[0], asked, None, None))
+
+
+def _mount(request: HttpRequest, match: Match) -> AbstractContextManager[None]:
+    return mounted(request, match) if match.path_prefix else _NO_MOUNT
+
+
+def _enter(request: HttpRequest, match: Match) -> object:
+    frame = match.frame
+    request.site = match.site  # type: ignore[attr-defined]
+    # What Django and third-party code get from Site.objects.get_current().
+    django_sites.SITE_CACHE[frame[0]] = match.site
+    outer = current_state.get()
+    current_state.set(frame)
+    return outer
+
+
+def _finish(
+    request: HttpRequest, response: HttpResponseBase, match: Match
+) -> HttpResponseBase:
+    if match.path_prefix:
+        mark_cookies(response, match, request.META["SCRIPT_NAME"])
+    if response.streaming:
+        _carry_body(cast("StreamingHttpResponse", response), match)
+    return response
+
+
+def _carry_body(response: StreamingHttpResponse, match: Match) -> None:
+    """Let the body be produced, and closed, under the site: that happens after this is over."""
+    if getattr(response, "file_to_stream", None) is not None:
+        return  # Bytes of an open file: nothing in them asks for the site, servers send them faster.
+    under_site = override_site(match.frame[0])
+    closers = response._resource_closers
+    closers[:] = [under_site(closer) for closer in closers]
+    body = response.streaming_content
+    if response.is_async:
+        items = carry_async_iterable(body)
+        response.streaming_content = adrive(items, MountSteps()) if match.path_prefix else items
+    else:
+        parts = carry_iterable(body)
+        response.streaming_content = drive(parts, MountSteps()) if match.path_prefix else parts
+
+
+_NO_MOUNT = nullcontext()

@@ -1,0 +1,255 @@
+"""What sitefleet knows of a site beside Django's ``Site``: how it is configured, its further names.
+
+The production domain of a site is kept once. In the live environment it is ``Site.domain``, where
+all the world looks for it, and ``SiteConfig.domain`` is NULL. While another environment has
+borrowed that column (``manage.py sites sync``) the production domain waits in
+``SiteConfig.domain``. Sites below a path prefix share a domain, which Django's unique column
+cannot hold; they always keep theirs here. Empty text there means: no production domain.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from django.contrib.sites.models import Site
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
+from django.db import models, router, transaction
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from sitefleet import hosts
+from sitefleet.conf import get_conf
+from sitefleet.environments import Environment, get_environment
+from sitefleet.exceptions import InvalidHost
+from sitefleet.presented import present, row_domain
+from sitefleet.suffixes import is_public_suffix
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HOST_LENGTH = hosts.MAX_NAME + len(":65535")
+SLUG_LENGTH = hosts.MAX_LABEL
+
+validate_slug = RegexValidator(
+    r"^(?![0-9]+\Z)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\Z",
+    _("A slug has small letters, digits and inner hyphens, and is not just a number."),
+)
+_SEGMENT = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._~-]+")
+
+
+class State(models.TextChoices):
+    """What the world sees of a site."""
+
+    ACTIVE = "active", _("active")
+    MAINTENANCE = "maintenance", _("maintenance")
+    ARCHIVED = "archived", _("archived")
+    SUSPENDED = "suspended", _("suspended")
+
+
+def clean_domain(text: str, *, wildcard: bool = False) -> str:
+    """Return the name of a site in normal form. Raises ValidationError that says what is wrong."""
+    try:
+        name = hosts.normalize_name(text, wildcard=wildcard)
+    except InvalidHost as error:
+        raise ValidationError(str(error), code="invalid") from None
+    parent = hosts.split(name.removeprefix("*."))[0]
+    if is_public_suffix(parent) and parent not in get_conf().OWN_SUFFIXES:
+        message = _("%(name)s is a public suffix: strangers register names below it.")
+        raise ValidationError(message, code="public_suffix", params={"name": parent})
+    return name
+
+
+def clean_path_prefix(text: str) -> str:
+    """Return a path prefix as ``/de`` or ``/de/berlin``, empty for none. Raises ValidationError."""
+    segments = text.strip().strip("/").split("/") if text.strip().strip("/") else []
+    if not all(_SEGMENT.fullmatch(segment) for segment in segments):
+        message = _("A path prefix looks like /de or /de/berlin.")
+        raise ValidationError(message, code="invalid")
+    return "".join(f"/{segment}" for segment in segments)
+
+
+class SiteConfig(models.Model):
+    """The configuration of one site."""
+
+    site = models.OneToOneField(
+        Site,
+        on_delete=models.CASCADE,
+        primary_key=True,
+        related_name="siteconfig",
+        verbose_name=_("site"),
+    )
+    slug = models.CharField(
+        _("slug"),
+        max_length=SLUG_LENGTH,
+        unique=True,
+        validators=[validate_slug],
+        help_text=_("Short name of the site: in commands, and in its host outside of production."),
+    )
+    domain = models.CharField(
+        _("production domain, while Site.domain is borrowed"),
+        max_length=HOST_LENGTH,
+        null=True,  # NULL is not empty: see above
+        blank=True,
+        default=None,
+        editable=False,
+        db_index=True,  # the constraint below is a partial index, which look-ups cannot use
+    )
+    path_prefix = models.CharField(
+        _("path prefix"),
+        max_length=100,
+        blank=True,
+        default="",
+        help_text=_("Serve the site below this path of its domain, as in /de. Usually empty."),
+    )
+    state = models.CharField(
+        _("state"), max_length=11, choices=State.choices, default=State.ACTIVE
+    )
+
+    class Meta:
+        verbose_name = _("site configuration")
+        verbose_name_plural = _("site configurations")
+        constraints = (
+            models.UniqueConstraint(
+                fields=["domain", "path_prefix"],
+                condition=~Q(domain=""),
+                name="sitefleet_unique_address",
+            ),
+            models.CheckConstraint(
+                condition=Q(path_prefix="") | Q(domain__isnull=False),
+                name="sitefleet_prefix_keeps_domain",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.slug
+
+    def clean(self) -> None:
+        """Bring slug and path prefix into normal form. Raises ValidationError."""
+        self.slug = self.slug.strip().lower()
+        try:
+            self.path_prefix = clean_path_prefix(self.path_prefix)
+        except ValidationError as error:
+            raise ValidationError({"path_prefix": error.messages}) from None
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save in normal form. Raises ValidationError."""
+        self.clean()
+        validate_slug(self.slug)
+        super().save(*args, **kwargs)
+
+    @property
+    def production_domain(self) -> str:
+        """The one canonical name of the site in production; empty when it has none."""
+        if self.domain is not None:
+            return self.domain
+        return row_domain(self.site)
+
+    def host(self, environment: Environment | None = None) -> str:
+        """Return the site's host in this environment; empty when it has none."""
+        return (environment or get_environment()).host_of(self.slug, self.production_domain)
+
+    def presented_site(self) -> Site:
+        """Return the site as it is handed out (see `sitefleet.presented`)."""
+        environment = get_environment()
+        prefix = self.path_prefix if environment.is_live else ""
+        return present(self.site, self.host(environment), prefix, self.slug)
+
+
+class Alias(models.Model):
+    """A further name that leads to a site: exact, or a wildcard such as ``*.example.org``."""
+
+    site = models.ForeignKey(
+        Site, on_delete=models.CASCADE, related_name="fleet_aliases", verbose_name=_("site")
+    )
+    name = models.CharField(_("name"), max_length=HOST_LENGTH, unique=True)
+    redirect = models.BooleanField(
+        _("redirect"),
+        default=True,
+        help_text=_("Redirect to the site's domain; otherwise serve the site under this name."),
+    )
+
+    class Meta:
+        verbose_name = _("alias")
+        verbose_name_plural = _("aliases")
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        """Bring the name into normal form and see that it is free. Raises ValidationError."""
+        try:
+            self.name = clean_domain(self.name, wildcard=True)
+            ensure_free(self.name, alias=self.pk)
+        except ValidationError as error:
+            raise ValidationError({"name": error.messages}) from None
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save in normal form, each name once in the fleet. Raises ValidationError."""
+        with registry_lock(kwargs.get("using")):
+            self.clean()
+            super().save(*args, **kwargs)
+
+
+class Generation(models.Model):
+    """One row whose token is another one after each change of what the resolver reads.
+
+    Database triggers change it, so raw SQL and ``QuerySet.update()`` count. The token is random
+    and no counter: after a rollback or a restored backup no old value comes back with other data.
+    """
+
+    token = models.BigIntegerField()
+
+    class Meta:
+        verbose_name = _("generation")
+        verbose_name_plural = _("generations")
+
+    def __str__(self) -> str:
+        return str(self.token)
+
+
+@contextmanager
+def registry_lock(using: str | None = None) -> Iterator[None]:
+    """Open a transaction in which nobody else can change which name leads to which site.
+
+    The first statement writes, so that SQLite takes its lock before anything is read, and it
+    writes to the one row that every such change touches, so that other databases wait there.
+    """
+    using = using or router.db_for_write(SiteConfig)
+    with transaction.atomic(using=using):
+        Generation.objects.using(using).filter(pk=1).update(token=F("token"))
+        yield
+
+
+def ensure_free(
+    name: str, *, site: int | None = None, path_prefix: str = "", alias: int | None = None
+) -> None:
+    """Raise ValidationError, which names the site that has it, unless ``name`` is free.
+
+    ``site`` is the primary key of the site that is to have it as its domain, below
+    ``path_prefix``; without one it is to be the alias with the primary key ``alias``.
+    """
+    taken = Alias.objects.filter(name=name).exclude(pk=alias).select_related("site").first()
+    if taken is not None:
+        own = taken.site_id == site
+        message = _(
+            "%(name)s is already an alias of this site; promote it with"
+            " “manage.py sites alias promote %(name)s”."
+        )
+        raise _taken(name, taken.site, message if own else _("%(name)s is an alias of %(owner)s."))
+    sharing = Site.objects.filter(
+        Q(siteconfig__domain=name) | Q(domain=name, siteconfig__domain__isnull=True)
+    )
+    for owner in sharing.exclude(pk=site).select_related("siteconfig"):
+        config = getattr(owner, "siteconfig", None)
+        if site is None or (config.path_prefix if config else "") == path_prefix:
+            raise _taken(name, owner, _("%(name)s is the domain of %(owner)s."))
+
+
+def _taken(name: str, owner: Site, message: Any) -> ValidationError:
+    config = getattr(owner, "siteconfig", None)
+    label = f"{owner.name} ({config.slug if config else owner.pk})"
+    return ValidationError(message, code="taken", params={"name": name, "owner": label})

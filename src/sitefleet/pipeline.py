@@ -1,0 +1,209 @@
+"""From a host to a site: the steps in their order, the one query, and who wins.
+
+The steps, first hit wins:
+
+1. host with port    a domain or an alias that has this very port
+2. host              a domain or an alias
+3. environment rule  outside of live: the host fits the format, its slug is a site's
+4. www twin          in live: the same with ``www.`` in front, or without; redirects
+5. wildcard          aliases, the longest first
+6. path prefix       where several sites share the host that won: the longest prefix of the path
+
+The rule stands before the wildcards since what it names is a site's own host, just as a domain is.
+This module decides and remembers nothing; `sitefleet.resolver` remembers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from django.contrib.sites.models import Site
+
+from sitefleet import hosts
+from sitefleet.models import Alias, SiteConfig, State
+from sitefleet.presented import present
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+    from sitefleet.current import State as CurrentState
+    from sitefleet.environments import Environment
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A host (and path) led to a site."""
+
+    site: Site
+    slug: str
+    state: str
+    how: str
+    """The step that won."""
+    name: str
+    """What matched: a domain, an alias, a wildcard, or a slug."""
+    host: str
+    """The host that was asked for, in normal form, without port."""
+    path_prefix: str
+    """The path below which the site is served under this host; empty at the root."""
+    redirect: str
+    """Host, port and path prefix to redirect to; empty when the site is served here."""
+    plain: bool
+    """Whether nothing is left to do but to serve the site: the usual case, told in one look."""
+    frame: CurrentState
+    """The state of `sitefleet.current` while the site is served."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is known of a host: the site at its root, and the sites below path prefixes."""
+
+    root: Match | None = None
+    below: tuple[Match, ...] = ()
+
+    def at(self, path: str) -> Match | None:
+        """Return the match for a path: that of the longest path prefix, else the root's."""
+        for match in self.below:
+            if path.startswith(match.path_prefix):
+                rest = path[len(match.path_prefix) :]
+                if not rest or rest.startswith("/"):
+                    return match
+        return self.root
+
+
+class Step(NamedTuple):
+    """One way in which a host can lead to a site: under a name, or by a slug."""
+
+    how: str
+    name: str = ""
+    slug: str = ""
+    redirect: bool = False
+
+
+class Row(NamedTuple):
+    """One row of the look-up: a site, and the name under which it was found."""
+
+    found: str
+    kind: int
+    pk: int
+    domain: str
+    label: str
+    slug: str | None
+    config_domain: str | None
+    path_prefix: str | None
+    state: str | None
+
+
+DOMAIN, ALIAS_SERVED, ALIAS_REDIRECTED, RULE = range(4)
+UNKNOWN = Entry()
+
+
+def steps_for(host: str, environment: Environment, *, www: bool) -> list[Step]:
+    """Return the steps for a host in normal form; none where it does not fit the environment."""
+    if not environment.fits(host):
+        return []
+    name, port = hosts.split(host)
+    steps = [Step("host with port", host)] if port else []
+    steps.append(Step("host", name))
+    slug = environment.slug_in(host)
+    if slug is not None:
+        steps.append(Step("environment rule", slug=slug))
+    if www and environment.is_live and not hosts.is_ip(host):
+        steps.append(Step("www twin", hosts.www_twin(name), redirect=True))
+    steps += [Step("wildcard", wildcard) for wildcard in hosts.wildcards(host)]
+    return steps
+
+
+def look_up(
+    steps: list[Step], environment: Environment, connection: BaseDatabaseWrapper
+) -> list[Row]:
+    """Return the rows that the steps lead to, by one query on indexed columns."""
+    names = [step.name for step in steps if step.name]
+    slugs = [step.slug for step in steps if step.slug]
+    parts = [(_ALIASES, names)]
+    if environment.is_live:
+        parts += [(_DOMAINS, names), (_KEPT_DOMAINS, names)]
+    elif slugs:
+        parts.append((_SLUGS, slugs))
+    sql = " UNION ALL ".join(
+        part.format(**_TABLES, marks=", ".join(["%s"] * len(values))) for part, values in parts
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [value for _, values in parts for value in values])
+        return [Row(*values) for values in cursor.fetchall()]
+
+
+def decide(
+    host: str, steps: list[Step], rows: list[Row], environment: Environment
+) -> tuple[Entry, Step | None]:
+    """Return what the rows say of a host, and the step that won."""
+    for step in steps:
+        found = [row for row in rows if _answers(row, step)]
+        if found:
+            # A domain goes before an alias; names are unique, but raw SQL can do without.
+            found.sort(key=lambda row: (row.kind, -len(row.path_prefix or "")))
+            matches = [_match(host, step, row, environment) for row in found]
+            below = tuple(match for match in matches if match.path_prefix)
+            root = next((match for match in matches if not match.path_prefix), None)
+            return Entry(root, below), step
+    return UNKNOWN, None
+
+
+def _answers(row: Row, step: Step) -> bool:
+    if step.slug:
+        return row.kind == RULE
+    return row.kind != RULE and row.found == step.name
+
+
+def _match(host: str, step: Step, row: Row, environment: Environment) -> Match:
+    slug = row.slug or f"site-{row.pk}"
+    domain = row.domain if row.config_domain is None else row.config_domain
+    canonical = environment.host_of(slug, domain)
+    prefix = (row.path_prefix or "") if environment.is_live else ""
+    is_alias = row.kind in (ALIAS_SERVED, ALIAS_REDIRECTED)
+    redirect = ""
+    if canonical and (step.redirect or row.kind == ALIAS_REDIRECTED):
+        redirect = canonical + (prefix if is_alias else "")
+    state = row.state or State.ACTIVE.value
+    name = hosts.split(host)[0]
+    site = Site.from_db(None, _SITE_FIELDS, [row.pk, row.domain, row.label])
+    served_prefix = "" if is_alias else prefix
+    return Match(
+        site=present(site, canonical, prefix, slug),
+        slug=slug,
+        state=state,
+        how=step.how,
+        name=row.found,
+        host=name,
+        path_prefix=served_prefix,
+        redirect=redirect,
+        plain=state == State.ACTIVE and not redirect and not served_prefix,
+        frame=(row.pk, name, None, None),
+    )
+
+
+_SITE_FIELDS = ["id", "domain", "name"]
+_TABLES = {
+    "site": Site._meta.db_table,
+    "config": SiteConfig._meta.db_table,
+    "alias": Alias._meta.db_table,
+}
+_COLUMNS = "s.id, s.domain, s.name, c.slug, c.domain, c.path_prefix, c.state"
+#: Domains that stand in Django's column: the rule in live, and all there is without a SiteConfig.
+_DOMAINS = (
+    f"SELECT s.domain, {DOMAIN}, {_COLUMNS} FROM {{site}} s"
+    " LEFT JOIN {config} c ON c.site_id = s.id WHERE s.domain IN ({marks}) AND c.domain IS NULL"
+)
+_KEPT_DOMAINS = (
+    f"SELECT c.domain, {DOMAIN}, {_COLUMNS} FROM {{config}} c"
+    " JOIN {site} s ON s.id = c.site_id WHERE c.domain IN ({marks})"
+)
+_SLUGS = (
+    f"SELECT c.slug, {RULE}, {_COLUMNS} FROM {{config}} c"
+    " JOIN {site} s ON s.id = c.site_id WHERE c.slug IN ({marks})"
+)
+_ALIASES = (
+    f"SELECT a.name, CASE WHEN a.redirect THEN {ALIAS_REDIRECTED} ELSE {ALIAS_SERVED} END,"
+    f" {_COLUMNS} FROM {{alias}} a JOIN {{site}} s ON s.id = a.site_id"
+    " LEFT JOIN {config} c ON c.site_id = s.id WHERE a.name IN ({marks})"
+)

@@ -1,0 +1,180 @@
+"""Sites from settings: ``SITEFLEET["SITES"]`` into the database, as often as you like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from django.contrib.sites.models import Site
+from django.core.exceptions import ValidationError
+from django.core.management.color import no_style
+from django.db import connections, router
+
+from sitefleet.conf import get_conf
+from sitefleet.models import (
+    Alias,
+    SiteConfig,
+    clean_domain,
+    clean_path_prefix,
+    registry_lock,
+    validate_slug,
+)
+from sitefleet.registry import add_site, change_site, get_config
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+KEYS = {"id": int, "domain": str, "name": str, "aliases": (list, tuple), "path_prefix": str}
+
+
+@dataclass(slots=True)
+class Report:
+    """What `populate` did, by slug."""
+
+    created: list[str] = field(default_factory=list)
+    updated: list[str] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
+    missing_in_settings: list[str] = field(default_factory=list)
+
+
+class _DryRun(Exception):  # noqa: N818 - no error: it undoes the transaction
+    pass
+
+
+def populate(*, dry_run: bool = False) -> Report:
+    """Create or update the sites of the settings, by ``id`` where it is given, else by slug.
+
+    Only what differs is changed, and nothing is removed: sites and aliases that the settings do
+    not name stay. One locked transaction. Raises ValidationError, and then nothing is changed.
+    """
+    report = Report()
+    using = router.db_for_write(SiteConfig)
+    wanted = get_conf().SITES
+    problems = list(find_problems(wanted))
+    if problems:
+        raise ValidationError(problems)
+    try:
+        with registry_lock(using):
+            for slug, spec in wanted.items():
+                getattr(report, _put(slug, spec)).append(slug)
+            _mend_sequence(using)
+            known = SiteConfig.objects.exclude(slug__in=wanted).order_by("slug")
+            report.missing_in_settings = list(known.values_list("slug", flat=True))
+            if dry_run:
+                raise _DryRun
+    except _DryRun:
+        pass
+    return report
+
+
+def find_problems(sites: Mapping[Any, Any]) -> Iterator[str]:
+    """Yield what is wrong with ``SITEFLEET["SITES"]``, without looking at the database."""
+    names: dict[tuple[str, str], str] = {}
+    ids: dict[int, str] = {}
+    for slug, spec in sites.items():
+        where = f"SITEFLEET['SITES'][{slug!r}]"
+        if not isinstance(spec, dict):
+            yield f"{where} is not a dictionary."
+            continue
+        try:
+            validate_slug(slug)
+        except ValidationError as error:
+            yield f"{where}: {' '.join(error.messages)}"
+        yield from _unusable_values(where, spec)
+        pk = spec.get("id")
+        if isinstance(pk, int) and ids.setdefault(pk, slug) != slug:
+            yield f"{where}: the id {pk} is that of {ids[pk]!r} too."
+        for name in _all_names(spec):
+            if names.setdefault(name, slug) != slug:
+                yield f"{where}: {name[0]}{name[1]} is a name of {names[name]!r} too."
+
+
+def _unusable_values(where: str, spec: dict[Any, Any]) -> Iterator[str]:
+    for key, value in spec.items():
+        if key not in KEYS:
+            near = get_close_matches(str(key), KEYS, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(KEYS)}."
+            yield f"{where} has no key {key!r}: {hint}"
+        elif not isinstance(value, KEYS[key]) or isinstance(value, bool):
+            yield f"{where}: {key!r} cannot be {value!r}."
+    for alias in _aliases(spec):
+        if not isinstance(alias, (str, dict)) or isinstance(alias, dict) and "name" not in alias:
+            yield f"{where}: an alias is a name or {{'name': ..., 'redirect': True}}, not {alias!r}."
+    try:
+        if isinstance(spec.get("domain"), str) and spec["domain"]:
+            clean_domain(spec["domain"])
+        if isinstance(spec.get("path_prefix"), str):
+            clean_path_prefix(spec["path_prefix"])
+        for name in _alias_names(spec):
+            clean_domain(name, wildcard=True)
+    except ValidationError as error:
+        yield f"{where}: {' '.join(error.messages)}"
+
+
+def _put(slug: str, spec: dict[str, Any]) -> str:
+    """Create or update one site; return the list of the report that it goes to."""
+    given = {key: spec[key] for key in ("name", "domain", "path_prefix") if key in spec}
+    site = _find(slug, spec.get("id"))
+    if site is None:
+        site = add_site(slug, pk=spec.get("id"), **given)
+        _add_aliases(site, spec)
+        return "created"
+    before = _snapshot(site)
+    change_site(site, slug=slug, **given)
+    _add_aliases(site, spec)
+    return "unchanged" if _snapshot(site) == before else "updated"
+
+
+def _find(slug: str, pk: int | None) -> Site | None:
+    condition = {"siteconfig__slug": slug} if pk is None else {"pk": pk}
+    return Site.objects.filter(**condition).first()
+
+
+def _snapshot(site: Site) -> tuple[Any, ...]:
+    config = get_config(site)
+    row = config.site
+    aliases = row.fleet_aliases.order_by("pk").values_list("name", "redirect")  # type: ignore[attr-defined]
+    return row.domain, row.name, config.slug, config.domain, config.path_prefix, list(aliases)
+
+
+def _add_aliases(site: Site, spec: dict[str, Any]) -> None:
+    for alias in _aliases(spec):
+        given = alias if isinstance(alias, dict) else {"name": alias}
+        name = clean_domain(given["name"], wildcard=True)
+        redirect = given.get("redirect", True)
+        known = Alias.objects.filter(site_id=site.pk, name=name).first()
+        if known is None:
+            Alias(site_id=site.pk, name=name, redirect=redirect).save()
+        elif known.redirect != redirect:
+            known.redirect = redirect
+            known.save()
+
+
+def _aliases(spec: dict[Any, Any]) -> list[Any]:
+    aliases = spec.get("aliases", [])
+    return list(aliases) if isinstance(aliases, (list, tuple)) else []
+
+
+def _alias_names(spec: dict[Any, Any]) -> Iterator[str]:
+    for alias in _aliases(spec):
+        name = alias.get("name") if isinstance(alias, dict) else alias
+        if isinstance(name, str):
+            yield name
+
+
+def _all_names(spec: dict[Any, Any]) -> Iterator[tuple[str, str]]:
+    domain, prefix = spec.get("domain"), spec.get("path_prefix", "")
+    if isinstance(domain, str) and domain:
+        yield domain.lower(), str(prefix)
+    for name in _alias_names(spec):
+        yield name.lower(), ""
+
+
+def _mend_sequence(using: str) -> None:
+    """Move the sequence past ids that were given: PostgreSQL does not see those."""
+    connection = connections[using]
+    statements = connection.ops.sequence_reset_sql(no_style(), [Site])
+    with connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)

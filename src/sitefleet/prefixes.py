@@ -1,0 +1,107 @@
+"""Sites below a path prefix, ``example.org/de/``: what a request needs to believe in its prefix.
+
+The prefix moves from the path to ``SCRIPT_NAME``, where Django's ``reverse()`` looks for it. The
+cookies that Django itself sets get a name and a path of their own: sites that share a host share
+its cookie jar, a browser sends those of ``/`` below ``/de`` too, and Django takes the wrong one of
+two that have the same name. (Paths are no border for scripts: see ``docs/howto/path-prefixes``.)
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.urls import get_script_prefix, set_script_prefix
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from django.http import HttpRequest
+    from django.http.response import HttpResponseBase
+
+    from sitefleet.pipeline import Match
+
+_mounted: ContextVar[str] = ContextVar("sitefleet_mounted_prefix", default="")
+
+
+def mounted_prefix() -> str:
+    """Return the path prefix of the site that is served now; empty at the root of a host."""
+    return _mounted.get()
+
+
+@contextmanager
+def mounted(request: HttpRequest, match: Match) -> Iterator[None]:
+    """Serve ``request`` below the path prefix of ``match``."""
+    # Relative STATIC_URL and MEDIA_URL are completed with the script name at the first look and
+    # kept: look now, so that they are those of the host, the same for all sites on it.
+    _ = settings.STATIC_URL, settings.MEDIA_URL
+    script, prefix = get_script_prefix(), match.path_prefix
+    token = _mounted.set(prefix)
+    script_name = script.rstrip("/") + prefix
+    request.path_info = request.path_info[len(prefix) :] or "/"
+    request.META["PATH_INFO"] = request.path_info
+    request.META["SCRIPT_NAME"] = script_name
+    _take_own_cookies(request, match)
+    set_script_prefix(f"{script_name}/")
+    try:
+        yield
+    finally:
+        set_script_prefix(script)
+        _mounted.reset(token)
+
+
+def mark_cookies(response: HttpResponseBase, match: Match, script_name: str) -> None:
+    """Give the cookies that Django set on ``response`` the name and the path of this site."""
+    for name in _cookie_names():
+        morsel = response.cookies.pop(name, None)
+        if morsel is not None:
+            own = own_cookie_name(name, match)
+            response.cookies[own] = morsel.value
+            cookie = response.cookies[own]
+            cookie.update(morsel)
+            cookie.set(own, morsel.value, morsel.coded_value)
+            cookie["path"] = script_name
+
+
+def own_cookie_name(name: str, match: Match) -> str:
+    """Return the name that Django's cookie ``name`` has for a site below a prefix."""
+    return f"{name}_{match.site.pk}" if match.path_prefix else name
+
+
+def _take_own_cookies(request: HttpRequest, match: Match) -> None:
+    for name in _cookie_names():
+        own = request.COOKIES.pop(own_cookie_name(name, match), None)
+        request.COOKIES.pop(name, None)
+        if own is not None:
+            request.COOKIES[name] = own
+
+
+def _cookie_names() -> tuple[str, ...]:
+    return (
+        settings.SESSION_COOKIE_NAME,
+        settings.CSRF_COOKIE_NAME,
+        settings.LANGUAGE_COOKIE_NAME,
+        "messages",
+    )
+
+
+class MountSteps:
+    """The mount of now, for a body that is produced later: put in force for each of its steps."""
+
+    def __init__(self) -> None:
+        self.inside = get_script_prefix(), _mounted.get()
+        self.outside = self.inside
+
+    def __enter__(self) -> None:
+        self.outside = get_script_prefix(), _mounted.get()
+        self._put(self.inside)
+
+    def __exit__(self, *exception: object) -> None:
+        self._put(self.outside)
+
+    @staticmethod
+    def _put(mount: tuple[str, str]) -> None:
+        set_script_prefix(mount[0])
+        _mounted.set(mount[1])

@@ -1,0 +1,44 @@
+"""Django's ``Site`` as it is handed out: its ``domain`` is the host that it has here.
+
+Other people's code builds links from ``site.domain``. In an environment with a format, and for a
+site below a path prefix, the row holds something else: the production name, or host and prefix
+together, since Django wants that column unique. So instances that sitefleet hands out show the
+host, and remember what the row has; `sitefleet.site_rows` puts that back when one is saved.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from django.contrib.sites.models import Site
+
+
+class Shown(NamedTuple):
+    """Where a site is in this environment, and what its row has for a domain."""
+
+    host: str
+    """With its port; empty when the site has no host here."""
+    path_prefix: str
+    slug: str
+    row_domain: str
+
+
+def present(site: Site, host: str, path_prefix: str, slug: str) -> Site:
+    """Return ``site`` as it is to be handed out."""
+    site._sitefleet = Shown(host, path_prefix, slug, site.domain)  # type: ignore[attr-defined]
+    if host:
+        site.domain = host
+    return site
+
+
+def shown(site: Site) -> Shown | None:
+    """Return how ``site`` is presented, or None for an instance that came from elsewhere."""
+    return getattr(site, "_sitefleet", None)
+
+
+def row_domain(site: Site) -> str:
+    """Return what the row of ``site`` has for a domain, or what somebody has put there since."""
+    view = shown(site)
+    untouched = view is not None and site.domain in (view.host, view.row_domain)
+    return view.row_domain if view is not None and untouched else site.domain

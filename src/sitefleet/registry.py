@@ -1,0 +1,207 @@
+"""Changes of the fleet: add and rename sites, aliases, states. Each is one locked transaction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.contrib.sites.models import Site
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+
+from sitefleet import hosts
+from sitefleet.environments import Environment, get_environment
+from sitefleet.models import (
+    Alias,
+    SiteConfig,
+    State,
+    clean_domain,
+    clean_path_prefix,
+    ensure_free,
+    registry_lock,
+    validate_slug,
+)
+from sitefleet.presented import present
+from sitefleet.resolver import resolver
+from sitefleet.site_rows import make_slug
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+#: What stands in Django's unique, never empty column for a site that has no domain (RFC 2606).
+NO_DOMAIN = "invalid"
+
+
+def columns_for(
+    slug: str, domain: str, path_prefix: str, environment: Environment
+) -> tuple[str, str | None]:
+    """Return what ``Site.domain`` and ``SiteConfig.domain`` hold for a site in an environment.
+
+    Raises ValidationError when Django's column is too short for it.
+    """
+    if not environment.is_live:
+        column, kept = environment.host_of(slug, domain), domain
+    elif path_prefix or not domain:
+        column, kept = (f"{domain}{path_prefix}" if domain else f"{slug}.{NO_DOMAIN}"), domain
+    else:
+        column, kept = domain, None
+    longest = Site._meta.get_field("domain").max_length or 0
+    if len(column) > longest:
+        message = _("%(column)s is longer than the %(longest)s characters that Site.domain holds.")
+        params = {"column": column, "longest": longest}
+        raise ValidationError(message, code="too_long", params=params)
+    return column, kept
+
+
+def add_site(
+    slug: str = "",
+    *,
+    name: str = "",
+    domain: str = "",
+    path_prefix: str = "",
+    pk: int | None = None,
+    state: str = State.ACTIVE,
+) -> Site:
+    """Add a site. The slug comes from the domain when it is not given, the name from either.
+
+    The placeholder ``example.com`` that Django's ``migrate`` makes becomes the first site.
+    Raises ValidationError.
+    """
+    domain, path_prefix = (clean_domain(domain) if domain else ""), clean_path_prefix(path_prefix)
+    with registry_lock():
+        slug = slug.strip().lower() or (make_slug(domain) if domain else "")
+        validate_slug(slug)
+        if SiteConfig.objects.filter(slug=slug).exists():
+            raise ValidationError(_("The slug %(slug)s is taken."), params={"slug": slug})
+        if path_prefix and not domain:
+            raise ValidationError(_("A site below a path prefix needs a domain."))
+        if domain:
+            ensure_free(domain, site=0, path_prefix=path_prefix)
+        column, kept = columns_for(slug, domain, path_prefix, get_environment())
+        site = _placeholder(pk) or Site(pk=pk)
+        site.domain, site.name = column, (name or domain or slug)[: _name_length()]
+        _save_as_is(site, slug)
+        config = SiteConfig.objects.filter(pk=site.pk).first() or SiteConfig(site=site)
+        config.slug, config.domain, config.path_prefix = slug, kept, path_prefix
+        config.state = state
+        config.site = site
+        config.save()
+    return config.presented_site()
+
+
+def change_site(
+    site: Site,
+    *,
+    slug: str | None = None,
+    name: str | None = None,
+    domain: str | None = None,
+    path_prefix: str | None = None,
+) -> SiteConfig:
+    """Change what is given of a site, and nothing when nothing differs. Raises ValidationError."""
+    with registry_lock():
+        config = get_config(site)
+        row = config.site
+        new_slug = config.slug if slug is None else slug.strip().lower()
+        old_domain = config.production_domain
+        new_domain = old_domain if domain is None else (clean_domain(domain) if domain else "")
+        prefix = config.path_prefix if path_prefix is None else clean_path_prefix(path_prefix)
+        if new_domain and (new_domain, prefix) != (old_domain, config.path_prefix):
+            ensure_free(new_domain, site=row.pk, path_prefix=prefix)
+        if prefix and not new_domain:
+            raise ValidationError(_("A site below a path prefix needs a domain."))
+        validate_slug(new_slug)
+        if SiteConfig.objects.filter(slug=new_slug).exclude(pk=row.pk).exists():
+            raise ValidationError(_("The slug %(slug)s is taken."), params={"slug": new_slug})
+        environment = get_environment()
+        column, kept = columns_for(new_slug, new_domain, prefix, environment)
+        if not environment.is_live and (slug is None and domain is None and path_prefix is None):
+            column, kept = row.domain, config.domain
+        wanted = (new_slug, kept, prefix)
+        if wanted != (config.slug, config.domain, config.path_prefix):
+            config.slug, config.domain, config.path_prefix = wanted
+            config.save()
+        new_name = row.name if name is None else name[: _name_length()]
+        if (column, new_name) != (row.domain, row.name):
+            row.domain, row.name = column, new_name
+            _save_as_is(row, config.slug)
+    return config
+
+
+def set_state(site: Site, state: str) -> SiteConfig:
+    """Set the state of a site. Raises ValueError for a state that is none."""
+    with registry_lock():
+        config = get_config(site)
+        config.state = State(state)
+        config.save()
+    return config
+
+
+def add_alias(site: Site, name: str, *, redirect: bool = True) -> Alias:
+    """Give a site a further name. Raises ValidationError."""
+    alias = Alias(site_id=site.pk, name=name, redirect=redirect)
+    alias.save()
+    return alias
+
+
+def promote_alias(alias: Alias) -> SiteConfig:
+    """Make an alias the domain of its site; the domain becomes an alias that redirects.
+
+    Raises ValidationError for a wildcard.
+    """
+    if alias.name.startswith("*."):
+        raise ValidationError(_("A wildcard cannot be the domain of a site."))
+    with registry_lock():
+        config = get_config(alias.site)
+        old = config.production_domain
+        name = alias.name
+        alias.delete()
+        config = change_site(alias.site, domain=name)
+        if old and not _is_used(old):
+            Alias(site_id=config.pk, name=old, redirect=True).save()
+    return config
+
+
+def find_alias(name: str) -> Alias | None:
+    """Return the alias of this name, or None. Raises InvalidHost."""
+    normal = hosts.normalize_name(name, wildcard=True)
+    return Alias.objects.filter(name=normal).select_related("site").first()
+
+
+def get_config(site: Site) -> SiteConfig:
+    """Return the SiteConfig of a site as it is in the database now, made when it has none."""
+    config = SiteConfig.objects.select_related("site").filter(pk=site.pk).first()
+    if config is None:
+        row = Site.objects.get(pk=site.pk)
+        config = SiteConfig.objects.create(site=row, slug=make_slug(row.domain))
+    return config
+
+
+def all_configs() -> QuerySet[SiteConfig]:
+    """Return all sites in the order in which people list them."""
+    return SiteConfig.objects.select_related("site").order_by("slug")
+
+
+def _placeholder(pk: int | None) -> Site | None:
+    """Return Django's ``example.com`` while it is all there is and nobody has touched it."""
+    sites = list(Site.objects.order_by("pk")[:2])
+    if len(sites) != 1 or pk not in (None, sites[0].pk):
+        return None
+    if (sites[0].domain, sites[0].name) != ("example.com", "example.com"):
+        return None
+    config = SiteConfig.objects.filter(pk=sites[0].pk).first()
+    untouched = config is None or (config.slug, config.domain) == ("example-com", None)
+    return sites[0] if untouched else None
+
+
+def _is_used(domain: str) -> bool:
+    return SiteConfig.objects.filter(domain=domain).exists()
+
+
+def _save_as_is(site: Site, slug: str) -> None:
+    """Save a row whose domain was worked out here, past what is asked of other people's."""
+    present(site, "", "", slug)
+    site.save()
+    resolver.expire()
+
+
+def _name_length() -> int:
+    return Site._meta.get_field("name").max_length or 50

@@ -1,0 +1,75 @@
+"""The one bridge: ``settings.SITE_ID`` is the id of the current site, and always a true int.
+
+The sites framework, and all third-party code that uses it, reads ``settings.SITE_ID``. This file
+puts one data descriptor on the class of Django's settings object: what is read is the current
+site's id, else the value in the settings. Nothing is subclassed, nothing lazy is handed out, no
+manager is patched. ``override_settings(SITE_ID=...)`` and assignment work as ever: they change the
+default. ``SITEFLEET = {"FOLLOW_SITE_ID": False}`` leaves all of this out.
+
+The traps that forbid the other ways: an int *subclass* is read by C code (``json``, ``%d``, SQL
+parameters) with its frozen value; a lazy object fails ``sites.E101``, ``json`` and pickle.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.conf import LazySettings, settings
+from django.utils.functional import empty
+
+from sitefleet.current import active_site_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NAME = "SITE_ID"
+
+
+class FollowCurrentSite:
+    """A setting whose value is the current site's id."""
+
+    def __init__(
+        self, default: Callable[[], int | None], before_read: Callable[[int | None], None]
+    ) -> None:
+        self.default = default
+        self.before_read = before_read
+
+    def __get__(self, instance: LazySettings | None, owner: type[LazySettings]) -> Any:
+        """Return the id. Raises AttributeError, as for any setting that is not set."""
+        if instance is None:
+            return self
+        active = active_site_id()
+        self.before_read(active)
+        if active is not None:
+            return active
+        default = self.default()
+        if default is None:
+            raise AttributeError(NAME)
+        return default
+
+    def __set__(self, instance: LazySettings, value: Any) -> None:
+        """Set the default. Its presence makes this a *data* descriptor: it wins over caches."""
+        setattr(instance._wrapped, NAME, value)
+
+
+def configured_site_id() -> int | None:
+    """Return the ``SITE_ID`` of the settings themselves, or None."""
+    if settings._wrapped is empty:
+        settings._setup()
+    value: Any = getattr(settings._wrapped, NAME, None)
+    # Anything else is handed out as it is: Django's check sites.E101 tells what is wrong with it.
+    return int(value) if isinstance(value, int) else value
+
+
+def follow_current_site(
+    default: Callable[[], int | None],
+    before_read: Callable[[int | None], None] = lambda _: None,
+) -> None:
+    """Let ``settings.SITE_ID`` follow the current site, else ``default()``."""
+    setattr(LazySettings, NAME, FollowCurrentSite(default, before_read))
+
+
+def stop_following() -> None:
+    """Take the bridge down again (for tests)."""
+    if NAME in vars(LazySettings):
+        delattr(LazySettings, NAME)

@@ -1,0 +1,104 @@
+"""Django's own ``Site`` rows, whoever saves them: in normal form, unique, each with a SiteConfig."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from django.contrib.sites.models import Site
+from django.core.exceptions import ValidationError
+from django.db.models.signals import post_delete, post_save, pre_save
+
+from sitefleet import hosts
+from sitefleet.environments import get_environment
+from sitefleet.models import (
+    SLUG_LENGTH,
+    Alias,
+    SiteConfig,
+    clean_domain,
+    ensure_free,
+)
+from sitefleet.presented import present, shown
+from sitefleet.resolver import resolver
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def connect() -> None:
+    """Listen to what is saved and deleted through the ORM."""
+    pre_save.connect(_before_site, sender=Site, dispatch_uid="sitefleet.before_site")
+    post_save.connect(_after_site, sender=Site, dispatch_uid="sitefleet.after_site")
+    for model in (Site, SiteConfig, Alias):
+        for signal in (post_save, post_delete):
+            signal.connect(_changed, sender=model, dispatch_uid=f"sitefleet.{model.__name__}")
+
+
+def make_slug(domain: str, taken: Iterable[str] = ()) -> str:
+    """Return a slug for a domain: its labels without ``www.``, joined by hyphens."""
+    taken = set(taken)
+    name = hosts.split(domain.lower())[0].removeprefix("www.")
+    base = re.sub("[^a-z0-9]+", "-", name).strip("-")[:SLUG_LENGTH].strip("-") or "site"
+    base = f"site-{base}" if base.isdigit() else base
+    slug, number = base, 1
+    while slug in taken or SiteConfig.objects.filter(slug=slug).exists():
+        number += 1
+        slug = f"{base[: SLUG_LENGTH - len(str(number)) - 1]}-{number}"
+    return slug
+
+
+def add_missing_configs(using: str) -> int:
+    """Give a SiteConfig to each site that has none; return how many had none."""
+    bare = list(Site.objects.using(using).filter(siteconfig__isnull=True).order_by("pk"))
+    for site in bare:
+        SiteConfig.objects.using(using).create(site=site, slug=make_slug(site.domain))
+    return len(bare)
+
+
+def _before_site(instance: Site, raw: bool, using: str, **_: Any) -> None:  # noqa: FBT001 - signal
+    if raw or resolver.paused:
+        return
+    view = shown(instance)
+    if view is not None and instance.domain in (view.host, view.row_domain):
+        instance.domain = view.row_domain
+        return
+    instance.domain = _clean(instance)
+    config = SiteConfig.objects.using(using).filter(pk=instance.pk).first()
+    if config is None or config.domain is None or not get_environment().is_live:
+        return
+    if config.path_prefix:
+        config.domain = instance.domain
+        instance.domain += config.path_prefix
+    else:
+        config.domain = None
+    config.save(using=using)
+
+
+def _clean(site: Site) -> str:
+    """Return the domain of a site that is being saved. Raises ValidationError."""
+    try:
+        domain = clean_domain(site.domain)
+        ensure_free(domain, site=site.pk or 0)
+    except ValidationError as error:
+        raise ValidationError({"domain": error.messages}) from None
+    return domain
+
+
+def _after_site(
+    instance: Site,
+    created: bool,  # noqa: FBT001 - signal
+    raw: bool,  # noqa: FBT001 - signal
+    using: str,
+    **_: Any,
+) -> None:
+    view = shown(instance)
+    if view is not None and instance.domain == view.row_domain:
+        present(instance, view.host, view.path_prefix, view.slug)
+    if created and not raw and not resolver.paused:
+        SiteConfig.objects.using(using).get_or_create(
+            site=instance, defaults={"slug": (view and view.slug) or make_slug(instance.domain)}
+        )
+
+
+def _changed(using: str, **_: Any) -> None:
+    resolver.expire(using)

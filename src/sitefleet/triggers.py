@@ -1,0 +1,116 @@
+"""Database triggers: whoever changes a site, by whatever means, changes the generation too.
+
+They are installed after each ``migrate``, not by a migration: SQLite drops the triggers of a table
+that another migration rebuilds, and test databases may be made without migrations.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from django.contrib.sites.models import Site
+
+from sitefleet.models import Alias, Generation, SiteConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+CHANNEL = "sitefleet"
+WATCHED = tuple(model._meta.db_table for model in (Site, SiteConfig, Alias))
+GENERATION = Generation._meta.db_table
+OPERATIONS = ("insert", "update", "delete")
+
+
+class Dialect(NamedTuple):
+    """How one database does it: the statements for a table, and where triggers are listed."""
+
+    create: Callable[[str], list[str]]
+    listing: str
+
+
+def install(connection: BaseDatabaseWrapper) -> None:
+    """Create the triggers that are missing, and the row that they change."""
+    dialect = DIALECTS.get(connection.vendor)
+    if dialect is None:
+        return
+    manager = Generation.objects.using(connection.alias)
+    manager.get_or_create(pk=1, defaults={"token": 0})
+    with connection.cursor() as cursor:
+        for table in missing(connection):
+            for statement in dialect.create(table):
+                cursor.execute(statement)
+
+
+def missing(connection: BaseDatabaseWrapper) -> list[str]:
+    """Return the watched tables that have not all of their triggers."""
+    dialect = DIALECTS.get(connection.vendor)
+    if dialect is None:
+        return list(WATCHED)
+    with connection.cursor() as cursor:
+        cursor.execute(dialect.listing)
+        present = {row[0] for row in cursor.fetchall()}
+    names = {"postgresql": lambda table: {_name(table)}}
+    default: Callable[[str], set[str]] = lambda table: {_name(table, op) for op in OPERATIONS}  # noqa: E731
+    wanted = names.get(connection.vendor, default)
+    return [table for table in WATCHED if not wanted(table) <= present]
+
+
+def _name(table: str, operation: str = "any") -> str:
+    return f"sitefleet_{table.removeprefix('sitefleet_')}_{operation}"
+
+
+def _sqlite(table: str) -> list[str]:
+    return [
+        f"CREATE TRIGGER IF NOT EXISTS {_name(table, operation)}"
+        f" AFTER {operation.upper()} ON {table} BEGIN"
+        f" INSERT INTO {GENERATION} (id, token) VALUES (1, random())"
+        f" ON CONFLICT (id) DO UPDATE SET token = random(); END"
+        for operation in OPERATIONS
+    ]
+
+
+_PG_TOKEN = "floor(random() * 9007199254740992)::bigint"
+
+
+def _postgresql(table: str) -> list[str]:
+    # One statement-level trigger; the notification leaves with the commit. The search path of now
+    # is kept, so that the function finds its table whatever the path of the caller is.
+    return [
+        "CREATE OR REPLACE FUNCTION sitefleet_changed() RETURNS trigger LANGUAGE plpgsql"
+        f" SET search_path FROM CURRENT AS $$ BEGIN"
+        f" INSERT INTO {GENERATION} (id, token) VALUES (1, {_PG_TOKEN})"
+        f" ON CONFLICT (id) DO UPDATE SET token = {_PG_TOKEN};"
+        f" PERFORM pg_notify('{CHANNEL}', ''); RETURN NULL; END $$",
+        f"DROP TRIGGER IF EXISTS {_name(table)} ON {table}",
+        f"CREATE TRIGGER {_name(table)} AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON {table}"
+        " FOR EACH STATEMENT EXECUTE FUNCTION sitefleet_changed()",
+    ]
+
+
+def _mysql(table: str) -> list[str]:
+    token = "FLOOR(RAND() * 9007199254740992)"
+    statements = []
+    for operation in OPERATIONS:
+        statements += [
+            f"DROP TRIGGER IF EXISTS {_name(table, operation)}",
+            f"CREATE TRIGGER {_name(table, operation)} AFTER {operation.upper()} ON {table}"
+            f" FOR EACH ROW INSERT INTO {GENERATION} (id, token) VALUES (1, {token})"
+            f" ON DUPLICATE KEY UPDATE token = {token}",
+        ]
+    return statements
+
+
+DIALECTS = {
+    "sqlite": Dialect(_sqlite, "SELECT name FROM sqlite_master WHERE type = 'trigger'"),
+    "postgresql": Dialect(
+        _postgresql,
+        "SELECT tgname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid"
+        " WHERE NOT tgisinternal AND pg_table_is_visible(pg_class.oid)",
+    ),
+    "mysql": Dialect(
+        _mysql,
+        "SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = DATABASE()",
+    ),
+}

@@ -1,0 +1,65 @@
+"""Who hands what to whom when Django starts, and around each ``migrate``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.core.signals import setting_changed
+from django.db import connections, router
+from django.db.models.signals import post_migrate, pre_migrate
+
+from sitefleet import checks, current, lookup, site_id, site_rows, triggers
+from sitefleet.conf import find_problems, get_conf
+from sitefleet.listener import listener
+from sitefleet.models import SiteConfig
+from sitefleet.resolver import resolver
+from sitefleet.sync import sync
+
+if TYPE_CHECKING:
+    from django.apps import AppConfig
+
+#: Settings on which remembered answers depend.
+WATCHED_SETTINGS = frozenset({"SITEFLEET", "DEBUG", "DATABASES", "DATABASE_ROUTERS"})
+
+
+def connect(app: AppConfig) -> None:
+    """Connect the floors of sitefleet with each other and with Django."""
+    current.wiring.default_site_id = lookup.default_site_id
+    current.wiring.load_site = resolver.site
+    resolver.after_look = listener.ensure_running
+    site_rows.connect()
+    pre_migrate.connect(_before_migrate, sender=app, dispatch_uid="sitefleet.before_migrate")
+    post_migrate.connect(_after_migrate, sender=app, dispatch_uid="sitefleet.after_migrate")
+    setting_changed.connect(_setting_changed, dispatch_uid="sitefleet.setting_changed")
+    checks.register()
+    # With settings that cannot be used the checks are to speak, and not this line.
+    if find_problems() or get_conf().FOLLOW_SITE_ID:
+        site_id.follow_current_site(lookup.default_site_id, resolver.before_site_id)
+
+
+def _before_migrate(**_: Any) -> None:
+    resolver.paused = True
+
+
+def _after_migrate(using: str, **_: Any) -> None:
+    if not router.allow_migrate_model(using, SiteConfig):
+        resolver.paused = False
+        return
+    connection = connections[using]
+    with connection.cursor() as cursor:
+        tables = set(connection.introspection.table_names(cursor))
+    if not {SiteConfig._meta.db_table, *triggers.WATCHED} <= tables:
+        return  # `migrate other_app`, or back to zero: there is nothing to look after.
+    resolver.paused = False
+    triggers.install(connection)
+    site_rows.add_missing_configs(using)
+    lookup.forget_pinned()
+    resolver.reset()
+    if get_conf().SYNC_AFTER_MIGRATE:
+        sync()
+
+
+def _setting_changed(setting: str, **_: Any) -> None:
+    if setting in WATCHED_SETTINGS:
+        lookup.forget_pinned()
+        resolver.reset()

@@ -1,0 +1,63 @@
+"""The test project: three apps of Django's, one view module, SQLite unless DATABASE_URL says else."""
+
+import os
+
+from sitefleet import ACCEPTED_HOST
+
+SECRET_KEY = "not a secret"
+DEBUG = False
+ALLOWED_HOSTS = [ACCEPTED_HOST]
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.flatpages",
+    "django.contrib.messages",
+    "django.contrib.redirects",
+    "django.contrib.sessions",
+    "django.contrib.sitemaps",
+    "django.contrib.sites",
+    "django.contrib.staticfiles",
+    "sitefleet",
+    "tests.news",
+]
+MIDDLEWARE = [
+    "sitefleet.middleware.SiteMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.contrib.flatpages.middleware.FlatpageFallbackMiddleware",
+    "django.contrib.redirects.middleware.RedirectFallbackMiddleware",
+]
+ROOT_URLCONF = "tests.urls"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+DATABASES = {
+    "default": {
+        "ENGINE": os.environ.get("TEST_DATABASE_ENGINE", "django.db.backends.sqlite3"),
+        "NAME": os.environ.get("TEST_DATABASE_NAME", ":memory:"),
+        "HOST": os.environ.get("TEST_DATABASE_HOST", ""),
+        "USER": os.environ.get("TEST_DATABASE_USER", ""),
+    }
+}
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+STATIC_URL = "static/"
+MEDIA_URL = "media/"
+USE_TZ = True
+SITEFLEET = {"FRESHNESS": 0.0}

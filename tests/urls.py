@@ -1,0 +1,19 @@
+from django.contrib import admin
+from django.contrib.auth import views as auth
+from django.urls import include, path
+
+from tests import views
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("accounts/login/", auth.LoginView.as_view(template_name="admin/login.html"), name="login"),
+    path("reset/", auth.PasswordResetView.as_view(success_url="/"), name="password_reset"),
+    path(
+        "reset/<uidb64>/<token>/",
+        auth.PasswordResetConfirmView.as_view(),
+        name="password_reset_confirm",
+    ),
+    path("site/", views.site, name="site"),
+    path("async/", views.async_site, name="async_site"),
+    path("i18n/", include("django.conf.urls.i18n")),
+]
