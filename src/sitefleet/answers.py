@@ -168,7 +168,8 @@ def _page(
         text = loader.render_to_string(path, context)
     except TemplateDoesNotExist:
         # The project loads no templates of apps: ours still have to be seen.
-        engine = Engine(dirs=[str(Path(__file__).parent / "templates")])
+        folder = str(Path(__file__).parent / "templates")
+        engine = Engine(dirs=[folder], libraries={"i18n": "django.templatetags.i18n"})
         text = engine.get_template(path).render(Context(context))
     response = HttpResponse(text, status=status)
     if status >= 400:  # noqa: PLR2004 - every page here; HTTP has the number in its name

@@ -93,6 +93,12 @@ class Row(NamedTuple):
     path_prefix: str | None
     state: str | None
 
+    def answers(self, step: Step) -> bool:
+        """Tell whether this row is what the step was looking for."""
+        if step.slug:
+            return self.kind == RULE
+        return self.kind != RULE and self.found == step.name
+
 
 DOMAIN, ALIAS_SERVED, ALIAS_REDIRECTED, RULE = range(4)
 UNKNOWN = Entry()
@@ -138,7 +144,7 @@ def decide(
 ) -> tuple[Entry, Step | None]:
     """Return what the rows say of a host, and the step that won."""
     for step in steps:
-        found = [row for row in rows if _answers(row, step)]
+        found = [row for row in rows if row.answers(step)]
         if found:
             # A domain goes before an alias; names are unique, but raw SQL can do without.
             found.sort(key=lambda row: (row.kind, -len(row.path_prefix or "")))
@@ -147,12 +153,6 @@ def decide(
             root = next((match for match in matches if not match.path_prefix), None)
             return Entry(root, below), step
     return UNKNOWN, None
-
-
-def _answers(row: Row, step: Step) -> bool:
-    if step.slug:
-        return row.kind == RULE
-    return row.kind != RULE and row.found == step.name
 
 
 def _match(host: str, step: Step, row: Row, environment: Environment) -> Match:

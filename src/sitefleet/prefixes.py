@@ -37,19 +37,26 @@ def mounted(request: HttpRequest, match: Match) -> Iterator[None]:
     # Relative STATIC_URL and MEDIA_URL are completed with the script name at the first look and
     # kept: look now, so that they are those of the host, the same for all sites on it.
     _ = settings.STATIC_URL, settings.MEDIA_URL
-    script, prefix = get_script_prefix(), match.path_prefix
-    token = _mounted.set(prefix)
-    script_name = script.rstrip("/") + prefix
+    prefix = match.path_prefix
     request.path_info = request.path_info[len(prefix) :] or "/"
     request.META["PATH_INFO"] = request.path_info
-    request.META["SCRIPT_NAME"] = script_name
+    request.META["SCRIPT_NAME"] = get_script_prefix().rstrip("/") + prefix
     _take_own_cookies(request, match)
-    set_script_prefix(f"{script_name}/")
+    with mount(prefix):
+        yield
+
+
+@contextmanager
+def mount(prefix: str) -> Iterator[None]:
+    """Let ``reverse()`` put ``prefix`` before its paths."""
+    outside = get_script_prefix(), _mounted.get()
+    set_script_prefix(f"{outside[0].rstrip('/')}{prefix}/")
+    _mounted.set(prefix)
     try:
         yield
     finally:
-        set_script_prefix(script)
-        _mounted.reset(token)
+        set_script_prefix(outside[0])
+        _mounted.set(outside[1])
 
 
 def mark_cookies(response: HttpResponseBase, match: Match, script_name: str) -> None:

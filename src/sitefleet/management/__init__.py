@@ -1,1 +1,45 @@
-"""``--site`` for every command: the entry point for ``manage.py``."""
+"""``--site=ID|SLUG|DOMAIN`` on every command, by one line in ``manage.py``::
+
+    from sitefleet.management import execute_from_command_line
+
+The option pins the process to the site while the command runs, its threads and child processes
+too. A command that has a ``--site`` of its own keeps it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.core.management import ManagementUtility
+
+if TYPE_CHECKING:
+    from django.core.management.base import BaseCommand
+
+OPTION = "--site"
+
+
+class FleetUtility(ManagementUtility):
+    """Django's command line, with ``--site``."""
+
+    def __init__(self, argv: list[str] | None = None) -> None:
+        super().__init__(argv)
+        self.argv = _command_first(self.argv)
+
+    def fetch_command(self, subcommand: str) -> BaseCommand:
+        """Return the command, so that it runs on the site that was asked for."""
+        from sitefleet.management.acting import on_site  # noqa: PLC0415 - Django is set up by now
+
+        return on_site(super().fetch_command(subcommand), subcommand)
+
+
+def execute_from_command_line(argv: list[str] | None = None) -> None:
+    """Run a management command: a drop-in for Django's function of this name."""
+    FleetUtility(argv).execute()
+
+
+def _command_first(argv: list[str]) -> list[str]:
+    """Move a ``--site`` in front of the command behind it, where Django expects options."""
+    size = 1 if argv[1:2] and argv[1].startswith(f"{OPTION}=") else 2
+    if argv[1:2] and argv[1].partition("=")[0] == OPTION and len(argv) > size + 1:
+        return [argv[0], argv[size + 1], *argv[1 : size + 1], *argv[size + 2 :]]
+    return argv

@@ -1,0 +1,1 @@
+"""One measure a file: ``run(quick=...)`` gives figures, ``render`` and ``headline`` write them."""

@@ -1,0 +1,96 @@
+"""Hosts that were visited before: throughput against plain Django, and queries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks import figures
+from benchmarks.seeding import host
+from benchmarks.workers import BASELINE, CONFIGURATIONS, OURS, available, team
+
+TITLE = "A host that was visited before"
+TARGET = 0.95
+VISITED = 1000
+BATCH = 500
+
+
+def run(*, quick: bool) -> dict[str, Any]:
+    """Measure all sizes of fleets, with and without other middleware."""
+    names, notes = (list(OURS), []) if quick else available(list(CONFIGURATIONS))
+    cases: list[dict[str, Any]] = []
+    for sites in (10,) if quick else (10, 1_000, 100_000, 1_000_000):
+        cases += [{"sites": sites, "hosts": 1, "stack": stack} for stack in ("bare", "usual")]
+    if not quick:
+        cases.append({"sites": 100_000, "hosts": VISITED, "stack": "bare"})
+    return {"notes": notes, "cases": [_measure(case, names, quick=quick) for case in cases]}
+
+
+def _measure(case: dict[str, Any], names: list[str], *, quick: bool) -> dict[str, Any]:
+    """Compare the configurations in interleaved rounds, with a few sets of processes.
+
+    Where things lie in memory makes two processes of the same program differ by some percent, so
+    one set would not do. Peers take minutes to visit a thousand hosts; there it has to.
+    """
+    sets, rounds = (1, 2) if quick else (1, 60) if case["hosts"] > 1 else (4, 20)
+    step = case["sites"] // case["hosts"]
+    hosts = [host(step * number + 1) for number in range(case["hosts"])]
+    ratios: dict[str, list[float]] = {name: [] for name in names}
+    micros: dict[str, list[float]] = {name: [] for name in names}
+    queries: dict[str, float] = {}
+    for _ in range(sets):
+        with team(names, case["sites"], case["stack"]) as workers:
+            for worker in workers.values():
+                fixed = CONFIGURATIONS[worker.name][0] == "plain"
+                worker.ask("visit", hosts=hosts, fixed=fixed)
+                queries[worker.name] = worker.ask("queries", count=BATCH) / BATCH
+            for number in range(rounds):
+                order = list(workers)[number % len(workers) :] + list(workers)[: number % len(workers)]
+                cost = {name: workers[name].ask("batch", count=BATCH)["cpu"] for name in order}
+                for name, value in cost.items():
+                    micros[name].append(value / BATCH * 1e6)
+                    ratios[name].append(cost[BASELINE.get(name, "plain")] / value)
+    return case | {
+        "configurations": {
+            name: {
+                "ratio": figures.spread(ratios[name]),
+                "micros": figures.spread(micros[name]),
+                "queries": queries[name],
+            }
+            for name in names
+        }
+    }
+
+
+def render(result: dict[str, Any]) -> str:
+    """Write the figures."""
+    names = [name for name in CONFIGURATIONS if name in result["cases"][0]["configurations"]]
+    names = [name for name in names if CONFIGURATIONS[name][0] != "plain"]
+    rows = []
+    for case in result["cases"]:
+        found = case["configurations"]
+        plain = f"{found['plain']['micros']['median']:.0f} us"
+        kind = "one host" if case["hosts"] == 1 else f"{case['hosts']:,} random hosts"
+        row = [f"{case['sites']:,}", kind, case["stack"], plain]
+        rows.append(row + [_cell(found[name]) for name in names])
+    head = ["sites", "visited", "middleware", "plain", *names]
+    return figures.table(head, rows)
+
+
+def _cell(found: dict[str, Any]) -> str:
+    queries = f", {found['queries']:.2g} queries" if found["queries"] else ""
+    return f"{figures.ratio(found['ratio'])}{queries}"
+
+
+def headline(result: dict[str, Any]) -> list[tuple[str, str, str, bool]]:
+    """Return what was promised and what is the case."""
+    lines = []
+    for stack in ("bare", "usual"):
+        cases = [case for case in result["cases"] if case["stack"] == stack]
+        found = [case["configurations"]["sitefleet"] for case in cases]
+        low = min(item["ratio"]["median"] for item in found)
+        high = max(item["ratio"]["median"] for item in found)
+        queries = max(item["queries"] for item in found)
+        what = f"throughput of a visited host against plain Django, {stack} middleware"
+        figure = f"{low:.2f} to {high:.2f}, {queries:.2g} queries"
+        lines.append((what, figure, f"at least {TARGET}, 0 queries", low >= TARGET and not queries))
+    return lines

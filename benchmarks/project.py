@@ -1,0 +1,66 @@
+"""The project that is measured, in each of the configurations that are compared."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+STACKS = {
+    "bare": [],
+    "usual": [
+        "django.middleware.security.SecurityMiddleware",
+        "django.middleware.common.CommonMiddleware",
+        "django.middleware.csrf.CsrfViewMiddleware",
+        "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    ],
+}
+#: Entries enough for every site that is visited: with Django's default of 300 it is far slower.
+BIG_CACHE = {"MAX_ENTRIES": 1_000_000}
+
+
+def settings_for(spec: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of a configuration: ``plain``, ``sitefleet`` or ``multisite``."""
+    return {
+        "SECRET_KEY": "a throw-away project",
+        "DATABASES": {"default": spec["database"]},
+        "DEFAULT_AUTO_FIELD": "django.db.models.BigAutoField",
+        "ROOT_URLCONF": "benchmarks.urls",
+        "LOGGING_CONFIG": None,
+        "USE_TZ": True,
+        **_CONFIGURATIONS[spec["configuration"]](STACKS[spec["stack"]], spec["sitefleet"]),
+    }
+
+
+def _plain(stack: list[str], _: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "ALLOWED_HOSTS": ["*"],
+        "INSTALLED_APPS": ["django.contrib.sites"],
+        "MIDDLEWARE": stack,
+        "SITE_ID": 1,
+    }
+
+
+def _sitefleet(stack: list[str], options: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "ALLOWED_HOSTS": [import_module("sitefleet").ACCEPTED_HOST],
+        "INSTALLED_APPS": ["django.contrib.sites", "sitefleet"],
+        "MIDDLEWARE": ["sitefleet.middleware.SiteMiddleware", *stack],
+        "SITEFLEET": options,
+    }
+
+
+def _multisite(stack: list[str], _: dict[str, Any]) -> dict[str, Any]:
+    # Its own class for ALLOWED_HOSTS does not start on Django 4.0 and later, and costs a query
+    # for each request where it does.
+    backend = "django.core.cache.backends.locmem.LocMemCache"
+    return {
+        "ALLOWED_HOSTS": ["*"],
+        "INSTALLED_APPS": ["django.contrib.sites", "multisite"],
+        "MIDDLEWARE": ["multisite.middleware.DynamicSiteMiddleware", *stack],
+        "SITE_ID": import_module("multisite").SiteID(default=1),
+        "CACHES": {"default": {"BACKEND": backend, "OPTIONS": BIG_CACHE}},
+        # A SiteID is no int, and 1.9.0 has a field that Django 4.0 has removed.
+        "SILENCED_SYSTEM_CHECKS": ["sites.E101", "fields.E903"],
+    }
+
+
+_CONFIGURATIONS = {"plain": _plain, "sitefleet": _sitefleet, "multisite": _multisite}

@@ -1,0 +1,134 @@
+"""Workers seen from the program that compares them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.environments import HERE, Unavailable, clean_environ, interpreter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DATA = HERE / ".data"
+OURS = ("plain", "sitefleet")
+#: Name of a configuration: what its project is, and whose environment and tables it has.
+CONFIGURATIONS = {
+    "plain": ("plain", "sitefleet"),
+    "sitefleet": ("sitefleet", "sitefleet"),
+    "multisite": ("multisite", "multisite"),
+    "plain for multisite2": ("plain", "multisite2"),
+    "multisite2": ("multisite", "multisite2"),
+}
+#: What a configuration is compared with: plain Django on the same Python.
+BASELINE = {"multisite2": "plain for multisite2"}
+
+
+class Worker:
+    """One process; its methods are those of `benchmarks.worker.Worker`."""
+
+    def __init__(
+        self,
+        name: str,
+        database: dict[str, Any],
+        *,
+        stack: str = "bare",
+        options: dict[str, Any] | None = None,
+    ) -> None:
+        self.name = name
+        configuration, environment = CONFIGURATIONS[name]
+        spec = {
+            "configuration": configuration,
+            "database": database,
+            "stack": stack,
+            "sitefleet": options or {},
+        }
+        command = [interpreter(environment), "-W", "ignore", "-m", "benchmarks.worker"]
+        self.process = subprocess.Popen(
+            [*command, json.dumps(spec)],
+            cwd=HERE.parent,
+            env=clean_environ(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        with self.process:
+            if exception[0] is not None:
+                self.process.kill()
+
+    def order(self, do: str, **what: Any) -> None:
+        """Give an order; `report` waits for the answer."""
+        assert self.process.stdin
+        self.process.stdin.write(json.dumps({"do": do, **what}) + "\n")
+        self.process.stdin.flush()
+
+    def report(self) -> Any:
+        """Return the answer to the oldest order."""
+        assert self.process.stdout
+        line = self.process.stdout.readline()
+        if not line:
+            message = f"the worker {self.name!r} has ended"
+            raise RuntimeError(message)
+        return json.loads(line)
+
+    def ask(self, do: str, **what: Any) -> Any:
+        """Give an order and return the answer."""
+        self.order(do, **what)
+        return self.report()
+
+
+def sqlite(path: Path) -> dict[str, Any]:
+    """Return the settings of a database file."""
+    return {"ENGINE": "django.db.backends.sqlite3", "NAME": str(path)}
+
+
+def fleet(sites: int, tables: str = "sitefleet") -> dict[str, Any]:
+    """Return the settings of an SQLite file with so many sites, made on first use."""
+    path = DATA / f"{tables}-{sites}.sqlite3"
+    if not path.exists():
+        DATA.mkdir(exist_ok=True)
+        draft = path.with_suffix(".draft")
+        draft.unlink(missing_ok=True)
+        fill(sqlite(draft), sites, tables)
+        draft.rename(path)
+    return sqlite(path)
+
+
+def fill(database: dict[str, Any], sites: int, tables: str = "sitefleet") -> None:
+    """Create the tables and seed them."""
+    with Worker(tables, database) as worker:
+        worker.ask("migrate")
+        worker.ask("seed", sites=sites)
+
+
+def available(names: list[str]) -> tuple[list[str], list[str]]:
+    """Return the configurations that can run here, and why others cannot."""
+    able, notes = [], []
+    for name in names:
+        try:
+            interpreter(CONFIGURATIONS[name][1])
+        except Unavailable as error:
+            notes.append(f"{name}: {error}")
+        else:
+            able.append(name)
+    return able, notes
+
+
+@contextmanager
+def team(names: list[str], sites: int, stack: str = "bare") -> Iterator[dict[str, Worker]]:
+    """Start a worker for each configuration."""
+    with ExitStack() as workers:
+        yield {
+            name: workers.enter_context(
+                Worker(name, fleet(sites, CONFIGURATIONS[name][1]), stack=stack)
+            )
+            for name in names
+        }

@@ -1,0 +1,38 @@
+import os
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.template.loader import select_template
+from django.utils.translation import get_language
+
+from pages.models import Article
+from pages.sites import fleet, slug_of
+from sitefleet.addresses import site_url
+
+
+def front(request: HttpRequest) -> HttpResponse:
+    return _page(request, "front.html", {"articles": Article.on_site.all()})
+
+
+def article(request: HttpRequest, pk: int) -> HttpResponse:
+    # The number of another site's article is none here.
+    found = get_object_or_404(Article.on_site, pk=pk)
+    return _page(request, "article.html", {"article": found})
+
+
+def _page(request: HttpRequest, name: str, context: dict[str, object]) -> HttpResponse:
+    """Render a template of the site's theme, or else the one that all sites share."""
+    slug = slug_of(request.site)
+    template = select_template([f"themes/{slug}/{name}", name])
+    base = select_template([f"themes/{slug}/base.html", "base.html"])
+    shared = {
+        "base": base.template,
+        "slug": slug,
+        "site": request.site,
+        "address": site_url(request.site),
+        "fleet": fleet(),
+        "language": get_language(),
+        "process": os.getpid(),
+    }
+    return HttpResponse(template.render(shared | context, request))

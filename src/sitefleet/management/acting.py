@@ -1,0 +1,132 @@
+"""On which site a command acts: the one of ``--site``, or the default, which is then told."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, NoReturn
+
+from django.contrib.sites.models import Site
+from django.db import DatabaseError
+
+from sitefleet.conf import get_conf
+from sitefleet.current import override_site
+from sitefleet.environments import get_environment
+from sitefleet.exceptions import SiteError
+from sitefleet.lookup import default_site_id, get_site
+from sitefleet.management import OPTION
+from sitefleet.prefixes import mount
+from sitefleet.presented import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from django.core.management.base import BaseCommand
+
+VARIABLE = "SITEFLEET_SITE"
+USAGE_ERROR = 2
+#: Commands that act on the project or on the whole fleet: no site to be told about.
+FLEET_WIDE = frozenset(
+    """check collectstatic compilemessages createcachetable dbshell diffsettings findstatic flush
+    forsites help inspectdb makemessages makemigrations migrate optimizemigration resolvehost
+    runserver showmigrations sites sqlflush sqlmigrate sqlsequencereset squashmigrations startapp
+    startproject test testserver version""".split()
+)
+
+
+def on_site(command: BaseCommand, name: str) -> BaseCommand:
+    """Return ``command`` so that it understands ``--site`` and tells a site chosen by default."""
+    run = command.run_from_argv
+
+    def run_from_argv(argv: list[str]) -> None:
+        if _has_own_option(command, argv):
+            run(argv)
+            return
+        key, rest = take_option(argv)
+        source = OPTION
+        if key is None:
+            key, source = get_conf().SITE or None, VARIABLE
+        if key is None:
+            if name not in FLEET_WIDE:
+                _tell_default()
+            run(rest)
+            return
+        with acting_on(_find(key, source)) as site:
+            if source == VARIABLE and name not in FLEET_WIDE:
+                _tell(site, VARIABLE)
+            run(rest)
+
+    command.run_from_argv = run_from_argv  # type: ignore[method-assign]
+    return command
+
+
+@contextmanager
+def acting_on(site: Site) -> Iterator[Site]:
+    """Let ``site`` be the current site here, and the default in threads and child processes."""
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = str(site.pk)
+    view = shown(site)
+    try:
+        with ExitStack() as stack:
+            stack.enter_context(override_site(site))
+            if view is not None and view.path_prefix and get_environment().is_live:
+                stack.enter_context(mount(view.path_prefix))
+            yield site
+    finally:
+        if before is None:
+            os.environ.pop(VARIABLE, None)
+        else:
+            os.environ[VARIABLE] = before
+
+
+def take_option(argv: list[str]) -> tuple[str | None, list[str]]:
+    """Take ``--site`` out of a command line; what stands behind ``--`` is not looked at."""
+    end = argv.index("--") if "--" in argv else len(argv)
+    key, rest = None, []
+    words = iter(argv[:end])
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name != OPTION:
+            rest.append(word)
+        elif equals:
+            key = value
+        else:
+            key = next(words, "")
+    return key, rest + argv[end:]
+
+
+def _has_own_option(command: BaseCommand, argv: list[str]) -> bool:
+    parser = command.create_parser(argv[0], argv[1])
+    return OPTION in parser._option_string_actions
+
+
+def _find(key: str, source: str) -> Site:
+    if not key:
+        _stop(f"{OPTION} needs the id, slug or domain of a site.")
+    try:
+        return get_site(key, source=source)
+    except SiteError as error:
+        _stop(str(error))
+    except DatabaseError as error:
+        _stop(f"The site {key!r} cannot be looked up: {error}".strip())
+
+
+def _stop(message: str) -> NoReturn:
+    sys.stderr.write(f"{message}\n")
+    sys.exit(USAGE_ERROR)
+
+
+def _tell_default() -> None:
+    try:
+        pk = default_site_id()
+        if pk is not None and len(Site.objects.all()[:2]) > 1:
+            _tell(get_site(pk), "SITE_ID")
+    except (DatabaseError, SiteError):
+        return  # The command is going to say it, if it needs a site at all.
+
+
+def _tell(site: Site, source: str) -> None:
+    view = shown(site)
+    slug = f" ({view.slug})" if view is not None else ""
+    sys.stderr.write(f"Acting on {site.name}{slug}, by {source}. Another site: {OPTION}=SLUG\n")

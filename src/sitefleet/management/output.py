@@ -1,0 +1,71 @@
+"""How commands show things: tables, JSON, a progress bar on a terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import RawDescriptionHelpFormatter
+from typing import TYPE_CHECKING, Any, TextIO
+
+from django.core.management.base import BaseCommand, DjangoHelpFormatter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from django.core.management.base import CommandParser
+
+BAR_WIDTH = 24
+
+
+class ExampleFormatter(RawDescriptionHelpFormatter, DjangoHelpFormatter):
+    """Django's help, with the examples at its end as they are written."""
+
+
+class FleetCommand(BaseCommand):
+    """A command with examples in its help."""
+
+    examples = ""
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        """Return the parser, with the examples."""
+        kwargs.setdefault("epilog", f"examples:\n{self.examples}")
+        kwargs.setdefault("formatter_class", ExampleFormatter)
+        return super().create_parser(prog_name, subcommand, **kwargs)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return rows below a head, in columns."""
+    lines = [list(head), *(list(row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def as_json(value: Any) -> str:
+    """Return a value as JSON for scripts: indented, letters as they are."""
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
+
+
+class Progress:
+    """A progress bar on standard error, on a terminal only; ``quiet`` leaves it out."""
+
+    def __init__(self, *, quiet: bool = False, stream: TextIO | None = None) -> None:
+        self.stream = stream or sys.stderr
+        self.shown = not quiet and self.stream.isatty()
+
+    def __call__(self, done: int, total: int, label: str = "") -> None:
+        """Show that ``done`` of ``total`` is done."""
+        if not self.shown:
+            return
+        filled = BAR_WIDTH * done // max(total, 1)
+        bar = "#" * filled + "." * (BAR_WIDTH - filled)
+        self.stream.write(f"\r\x1b[K[{bar}] {done}/{total} {label}"[:200])
+        self.stream.flush()
+
+    def clear(self) -> None:
+        """Take the bar away, so that a line can be written."""
+        if self.shown:
+            self.stream.write("\r\x1b[K")
+            self.stream.flush()

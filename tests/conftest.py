@@ -1,0 +1,50 @@
+"""Fixtures are nouns. What every test leaves behind, it must not: see `clean_process`."""
+
+import os
+
+import pytest
+from django.contrib.sites.models import Site
+from django.urls import get_script_prefix
+
+from sitefleet import lookup
+from sitefleet.current import active_site_id, current_state
+from sitefleet.registry import add_site
+from sitefleet.resolver import resolver
+
+
+@pytest.fixture(autouse=True)
+def clean_process(monkeypatch):
+    """Start from nothing remembered and no SITEFLEET_* variables; end with no site left over."""
+    for name in [name for name in os.environ if name.startswith("SITEFLEET_")]:
+        monkeypatch.delenv(name)
+    forget()
+    yield
+    left_over, prefix = active_site_id(), get_script_prefix()
+    current_state.set(None)
+    forget()
+    assert left_over is None, "a site was left over"
+    assert prefix == "/", "a script prefix was left over"
+
+
+def forget():
+    resolver.reset()
+    lookup.forget_pinned()
+    Site.objects.clear_cache()
+
+
+@pytest.fixture
+def site(db):
+    """The first site of the fleet."""
+    return add_site("one", name="One", domain="one.example.org")
+
+
+@pytest.fixture
+def other_site(site):
+    """Another site beside `site`."""
+    return add_site("two", name="Two", domain="two.example.org")
+
+
+@pytest.fixture
+def fleet(site, other_site):
+    """Three sites, the third of them below a path prefix of the first."""
+    return site, other_site, add_site("de", name="DE", domain="one.example.org", path_prefix="/de")
