@@ -41,6 +41,8 @@ autodoc_typehints = "signature"
 nitpicky = True
 # Names of other projects cannot be looked up without a network.
 nitpick_ignore_regex = [
+    # Django's model, imported for annotations only, and type variables.
+    (r"py:class", r"Site|(sitefleet\.current\.)?[FT]"),
     (r"py:.*", r"(django|asgiref|collections|contextvars|typing|types)\..*"),
 ]
 

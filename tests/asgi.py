@@ -55,7 +55,7 @@ async def ask(
         if message["type"] == "http.response.start":
             answer.status, answer.headers = message["status"], message["headers"]
         else:
-            answer.chunks.append(message["body"])
+            answer.chunks.append(message.get("body", b""))
         while until and until(answer):
             await asyncio.sleep(3600)  # A client that left takes nothing more.
 

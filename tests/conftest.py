@@ -10,6 +10,7 @@ from sitefleet import lookup
 from sitefleet.current import active_site_id, current_state
 from sitefleet.registry import add_site
 from sitefleet.resolver import resolver
+from tests.databases import file_database, migrated_file  # noqa: F401 - fixtures
 
 
 @pytest.fixture(autouse=True)

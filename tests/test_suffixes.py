@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ValidationError
 from django.test import override_settings
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from publicsuffixlist import PublicSuffixList
 
@@ -40,7 +40,6 @@ def test_every_rule_is_read_as_the_library_reads_it():
     assert wrong == []
 
 
-@settings(max_examples=300)
 @given(
     st.sampled_from(RULES),
     st.from_regex("[a-z0-9]{1,8}", fullmatch=True),
@@ -56,7 +55,7 @@ def test_the_data_file_is_what_the_tool_renders():
     assert tool.TARGET.read_text("ascii") == tool.render(), "run `make suffixes`"
 
 
-@pytest.mark.parametrize("name", ["com", "co.uk", "github.io", "any.ck", "xn--p1ai", "k12.ca.us"])
+@pytest.mark.parametrize("name", ["com", "co.uk", "github.io", "ck", "any.ck", "xn--p1ai", "k12.ca.us"])
 def test_no_site_is_named_like_a_public_suffix(name):
     with pytest.raises(ValidationError) as raised:
         clean_domain(name)

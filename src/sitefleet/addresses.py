@@ -46,8 +46,7 @@ def site_url(site: Site | int, path: str = "/") -> str:
 def _split_mount(path: str) -> tuple[str, str]:
     """Split a path into what the server mounts the project at, and the path within the site."""
     script = get_script_prefix()
-    prefix = mounted_prefix()
-    if not prefix or not path.startswith(script):
+    if not path.startswith(script):
         return "", path
-    outside = script[: -len(prefix) - 1]
+    outside = script[: len(script) - len(mounted_prefix()) - 1]
     return outside, path[len(script) - 1 :]

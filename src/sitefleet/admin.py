@@ -129,7 +129,13 @@ class SiteAdmin(AdminBase):
     list_display = ("name", "slug", "production_domain", "state", "open_link")
     list_filter = ("siteconfig__state",)
     list_select_related = ("siteconfig",)
-    search_fields = ("name", "domain", "siteconfig__slug", "siteconfig__domain", "fleet_aliases__name")
+    search_fields = (
+        "name",
+        "domain",
+        "siteconfig__slug",
+        "siteconfig__domain",
+        "fleet_aliases__name",
+    )
     ordering = ("name",)
     actions = (set_active, set_maintenance)
 

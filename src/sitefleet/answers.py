@@ -19,7 +19,7 @@ from django.http import (
 )
 from django.shortcuts import resolve_url
 from django.template import Context, Engine, TemplateDoesNotExist, loader
-from django.urls import NoReverseMatch, reverse
+from django.urls import NoReverseMatch, get_script_prefix, reverse
 from django.utils.cache import add_never_cache_headers
 
 from sitefleet import hosts
@@ -90,8 +90,13 @@ def malformed_host(request: HttpRequest, error: InvalidHost) -> HttpResponse:
 
 def redirect(request: HttpRequest, match: Match) -> HttpResponseBase:
     """Redirect to the same path and query on the site's own host in this environment."""
-    scheme = get_environment().scheme
-    return _redirect(request, f"{scheme}://{match.redirect}{request.get_full_path()}")
+    host, slash, prefix = match.redirect.partition("/")
+    # What the server mounts the whole project at stays in front of the prefix of the site.
+    script = get_script_prefix().rstrip("/")
+    path = request.get_full_path().removeprefix(script)
+    return _redirect(
+        request, f"{get_environment().scheme}://{host}{script}{slash}{prefix}{path}"
+    )
 
 
 def _redirect(request: HttpRequest, url: str) -> HttpResponseBase:
@@ -160,9 +165,7 @@ def _known_sites() -> list[dict[str, str]]:
     return known
 
 
-def _page(
-    request: HttpRequest, name: str, status: int, context: dict[str, Any]
-) -> HttpResponse:
+def _page(request: HttpRequest, name: str, status: int, context: dict[str, Any]) -> HttpResponse:
     path = f"sitefleet/{name}.html"
     try:
         text = loader.render_to_string(path, context)

@@ -14,6 +14,7 @@ from django.contrib.sites.models import Site
 from django.core import checks
 from django.core.exceptions import ValidationError
 from django.db import DatabaseError, connections, router
+from django.db.models import Exists, OuterRef
 
 from sitefleet import triggers
 from sitefleet.conf import find_problems, get_conf
@@ -131,9 +132,7 @@ def _check_gate() -> Iterator[checks.CheckMessage]:
         )
 
 
-def check_database(
-    databases: Sequence[str] | None = None, **_: Any
-) -> list[checks.CheckMessage]:
+def check_database(databases: Sequence[str] | None = None, **_: Any) -> list[checks.CheckMessage]:
     """Look at the triggers and at names that came in past validation."""
     using = router.db_for_read(SiteConfig)
     if not databases or using not in databases:
@@ -179,7 +178,9 @@ def _check_names(using: str) -> Iterator[checks.CheckMessage]:
             hint=f"{reason} Use `manage.py sites rename`.",
             id="sitefleet.W103",
         )
-    double = Alias.objects.using(using).filter(name__in=names[:500])
+    sites = Site.objects.filter(domain=OuterRef("name"), siteconfig__domain__isnull=True)
+    kept = SiteConfig.objects.filter(domain=OuterRef("name"))
+    double = Alias.objects.using(using).filter(Exists(sites) | Exists(kept))
     for alias in double.select_related("site")[:LOOKED_AT]:
         yield checks.Warning(
             f"{alias.name!r} is the domain of one site and an alias of {alias.site.name!r}.",

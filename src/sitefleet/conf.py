@@ -153,14 +153,17 @@ def _why_not_format(value: str) -> str:
     if value.count(SLUG_FIELD) != 1:
         return f"It needs {SLUG_FIELD} just once. {example}"
     try:
-        host = hosts.normalize_name(value.replace(SLUG_FIELD, "slug"))
+        hosts.normalize_name(value.replace(SLUG_FIELD, "slug"))
+        behind = hosts.normalize_name(f"x{value.partition(SLUG_FIELD)[2]}")
     except InvalidHost as error:
         return f"It gives no host: {error.reason}. {example}"
-    return "" if "." in host else f"It needs a domain behind {SLUG_FIELD}. {example}"
+    return "" if "." in behind else f"It needs a domain behind {SLUG_FIELD}. {example}"
 
 
 def _why_not_strings(value: list[Any] | tuple[Any, ...]) -> str:
-    return "" if all(isinstance(item, str) and item for item in value) else "Expected a list of text."
+    return (
+        "" if all(isinstance(item, str) and item for item in value) else "Expected a list of text."
+    )
 
 
 _REASONS: dict[str, Any] = {

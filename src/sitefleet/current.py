@@ -245,7 +245,9 @@ class _Steps:
         self.outer = None
 
 
-def drive(generator: Generator[T, Any, Any], steps: AbstractContextManager[object]) -> Generator[T, Any, Any]:
+def drive(
+    generator: Generator[T, Any, Any], steps: AbstractContextManager[object]
+) -> Generator[T, Any, Any]:
     """Delegate to ``generator`` (PEP 380) with ``steps``, entered anew, around each of its steps."""
     step: Callable[[Any], T] = generator.send
     value: Any = None

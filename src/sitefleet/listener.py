@@ -7,11 +7,10 @@ notifications). One connection for each process that listens, so it is off by de
 from __future__ import annotations
 
 import logging
-import os
 from threading import Thread
 from time import sleep
 
-from django.db import DatabaseError, connections, router
+from django.db import Error, connections, router
 
 from sitefleet.conf import get_conf
 from sitefleet.models import SiteConfig
@@ -30,16 +29,14 @@ class Listener:
 
     def __init__(self) -> None:
         self.thread: Thread | None = None
-        self.pid = 0
 
     def ensure_running(self) -> None:
         """Start to listen where the settings say so; again after a fork, which ends threads."""
-        if not get_conf().LISTEN or (self.thread is not None and self.pid == os.getpid()):
+        if not get_conf().LISTEN or (self.thread is not None and self.thread.is_alive()):
             return
         alias = router.db_for_read(SiteConfig)
         if connections[alias].vendor != "postgresql":
             return
-        self.pid = os.getpid()
         self.thread = Thread(
             target=self._run, args=(alias,), name="sitefleet-listener", daemon=True
         )
@@ -54,7 +51,7 @@ class Listener:
         while self.thread is me:
             try:
                 self._listen(alias, me)
-            except DatabaseError as error:
+            except Error as error:
                 logger.warning("No announcements of changes, trying again: %s", error)
                 sleep(RETRY)
             finally:

@@ -32,7 +32,9 @@ def get_site(key: str | int, *, source: str = "") -> Site:
     """
     text = str(key).strip()
     found = Site.objects.select_related("siteconfig")
-    site = found.filter(pk=int(text)).first() if _is_id(text) else found.filter(_named(text)).first()
+    site = (
+        found.filter(pk=int(text)).first() if _is_id(text) else found.filter(_named(text)).first()
+    )
     if site is None:
         raise UnknownSite(text, _near(text), source)
     config = getattr(site, "siteconfig", None)

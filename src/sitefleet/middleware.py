@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.contrib.sites import models as django_sites
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, StreamingHttpResponse
     from django.http.response import HttpResponseBase
 
+    from sitefleet.current import State
+
 logger = logging.getLogger("sitefleet")
 
 
@@ -51,7 +53,7 @@ class SiteMiddleware:
     def __init__(
         self, get_response: Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
     ) -> None:
-        self.get_response = get_response
+        self.get_response: Any = get_response
         self.is_async = iscoroutinefunction(get_response)
         if self.is_async:
             markcoroutinefunction(self)
@@ -64,32 +66,52 @@ class SiteMiddleware:
         """Answer a request."""
         if self.is_async:
             return self._call_async(request)
-        match = self._usual(request) or self._examine(request)
-        if not isinstance(match, Match):
-            return match
-        with _mount(request, match):
-            outer = _enter(request, match)
-            try:
-                response = cast("HttpResponseBase", self.get_response(request))
-                return _finish(request, response, match)
-            finally:
-                current_state.set(outer)
+        match = self._usual(request)
+        if match is not None:
+            return self._serve(request, match)
+        found = self._examine(request)
+        if not isinstance(found, Match):
+            return found
+        with _mount(request, found):
+            return self._serve(request, found)
+
+    def _serve(self, request: HttpRequest, match: Match) -> HttpResponseBase:
+        outer = _enter(request, match)
+        try:
+            response: HttpResponseBase = self.get_response(request)
+            if match.path_prefix or response.streaming:
+                _finish(request, response, match)
+            return response
+        finally:
+            current_state.set(outer)
 
     async def _call_async(self, request: HttpRequest) -> HttpResponseBase:
-        match = self._usual(request) or await sync_to_async(self._examine)(request)
-        if not isinstance(match, Match):
-            return match
-        with _mount(request, match):
-            outer = _enter(request, match)
-            try:
-                response = await cast("Awaitable[HttpResponseBase]", self.get_response(request))
-                return _finish(request, response, match)
-            finally:
-                current_state.set(outer)
+        match = self._usual(request)
+        if match is not None:
+            return await self._serve_async(request, match)
+        found = await sync_to_async(self._examine)(request)
+        if not isinstance(found, Match):
+            return found
+        with _mount(request, found):
+            return await self._serve_async(request, found)
+
+    async def _serve_async(self, request: HttpRequest, match: Match) -> HttpResponseBase:
+        outer = _enter(request, match)
+        try:
+            response: HttpResponseBase = await self.get_response(request)
+            if match.path_prefix or response.streaming:
+                _finish(request, response, match)
+            return response
+        finally:
+            current_state.set(outer)
 
     def _usual(self, request: HttpRequest) -> Match | None:
         """Return the match for a known host whose site is simply to be served; no query."""
-        entry = resolver.peek(request._get_raw_host())
+        # The host as Django reads it, but without its look into the settings, which takes longer
+        # than all of this.
+        meta = request.META
+        forwarded = "HTTP_X_FORWARDED_HOST" in meta
+        entry = resolver.peek(request._get_raw_host() if forwarded else meta.get("HTTP_HOST", ""))
         if entry is None or entry.below or self.forced:
             return None
         match = entry.root
@@ -107,14 +129,18 @@ class SiteMiddleware:
             return cast("HttpResponseBase", response)
         # The gate lets through what Django reads out of the header, in Django's spelling.
         asked = split_domain_port(raw)[0]
-        return match if asked == match.host else replace(match, frame=(match.frame[0], asked, None, None))
+        return (
+            match
+            if asked == match.host
+            else replace(match, frame=(match.frame[0], asked, None, None))
+        )
 
 
 def _mount(request: HttpRequest, match: Match) -> AbstractContextManager[None]:
-    return mounted(request, match) if match.path_prefix else _NO_MOUNT
+    return mounted(request, match) if match.path_prefix else nullcontext()
 
 
-def _enter(request: HttpRequest, match: Match) -> object:
+def _enter(request: HttpRequest, match: Match) -> State | None:
     frame = match.frame
     request.site = match.site  # type: ignore[attr-defined]
     # What Django and third-party code get from Site.objects.get_current().
@@ -124,14 +150,11 @@ def _enter(request: HttpRequest, match: Match) -> object:
     return outer
 
 
-def _finish(
-    request: HttpRequest, response: HttpResponseBase, match: Match
-) -> HttpResponseBase:
+def _finish(request: HttpRequest, response: HttpResponseBase, match: Match) -> None:
     if match.path_prefix:
         mark_cookies(response, match, request.META["SCRIPT_NAME"])
     if response.streaming:
         _carry_body(cast("StreamingHttpResponse", response), match)
-    return response
 
 
 def _carry_body(response: StreamingHttpResponse, match: Match) -> None:
@@ -148,6 +171,3 @@ def _carry_body(response: StreamingHttpResponse, match: Match) -> None:
     else:
         parts = carry_iterable(body)
         response.streaming_content = drive(parts, MountSteps()) if match.path_prefix else parts
-
-
-_NO_MOUNT = nullcontext()

@@ -30,6 +30,8 @@ from sitefleet.suffixes import is_public_suffix
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from django.db.models import QuerySet
+
 HOST_LENGTH = hosts.MAX_NAME + len(":65535")
 SLUG_LENGTH = hosts.MAX_LABEL
 
@@ -104,9 +106,7 @@ class SiteConfig(models.Model):
         default="",
         help_text=_("Serve the site below this path of its domain, as in /de. Usually empty."),
     )
-    state = models.CharField(
-        _("state"), max_length=11, choices=State.choices, default=State.ACTIVE
-    )
+    state = models.CharField(_("state"), max_length=11, choices=State.choices, default=State.ACTIVE)
 
     class Meta:
         verbose_name = _("site configuration")
@@ -240,13 +240,17 @@ def ensure_free(
             " “manage.py sites alias promote %(name)s”."
         )
         raise _taken(name, taken.site, message if own else _("%(name)s is an alias of %(owner)s."))
-    sharing = Site.objects.filter(
-        Q(siteconfig__domain=name) | Q(domain=name, siteconfig__domain__isnull=True)
-    )
-    for owner in sharing.exclude(pk=site).select_related("siteconfig"):
+    for owner in sites_named(name).exclude(pk=site).select_related("siteconfig"):
         config = getattr(owner, "siteconfig", None)
         if site is None or (config.path_prefix if config else "") == path_prefix:
             raise _taken(name, owner, _("%(name)s is the domain of %(owner)s."))
+
+
+def sites_named(domain: str) -> QuerySet[Site]:
+    """Return the sites that have this production domain: several, below path prefixes."""
+    return Site.objects.filter(
+        Q(siteconfig__domain=domain) | Q(domain=domain, siteconfig__domain__isnull=True)
+    )
 
 
 def _taken(name: str, owner: Site, message: Any) -> ValidationError:

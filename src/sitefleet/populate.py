@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.sites.models import Site
 from django.core.exceptions import ValidationError
-from django.core.management.color import no_style
-from django.db import connections, router
+from django.db import router
 
 from sitefleet.conf import get_conf
 from sitefleet.models import (
@@ -20,7 +20,7 @@ from sitefleet.models import (
     registry_lock,
     validate_slug,
 )
-from sitefleet.registry import add_site, change_site, get_config
+from sitefleet.registry import add_site, change_site, get_config, placeholder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -58,7 +58,6 @@ def populate(*, dry_run: bool = False) -> Report:
         with registry_lock(using):
             for slug, spec in wanted.items():
                 getattr(report, _put(slug, spec)).append(slug)
-            _mend_sequence(using)
             known = SiteConfig.objects.exclude(slug__in=wanted).order_by("slug")
             report.missing_in_settings = list(known.values_list("slug", flat=True))
             if dry_run:
@@ -99,7 +98,7 @@ def _unusable_values(where: str, spec: dict[Any, Any]) -> Iterator[str]:
         elif not isinstance(value, KEYS[key]) or isinstance(value, bool):
             yield f"{where}: {key!r} cannot be {value!r}."
     for alias in _aliases(spec):
-        if not isinstance(alias, (str, dict)) or isinstance(alias, dict) and "name" not in alias:
+        if not isinstance(alias, str) and not _is_alias_dict(alias):
             yield f"{where}: an alias is a name or {{'name': ..., 'redirect': True}}, not {alias!r}."
     try:
         if isinstance(spec.get("domain"), str) and spec["domain"]:
@@ -127,6 +126,8 @@ def _put(slug: str, spec: dict[str, Any]) -> str:
 
 
 def _find(slug: str, pk: int | None) -> Site | None:
+    if placeholder(pk) is not None:
+        return None  # `add_site` takes it over.
     condition = {"siteconfig__slug": slug} if pk is None else {"pk": pk}
     return Site.objects.filter(**condition).first()
 
@@ -156,6 +157,15 @@ def _aliases(spec: dict[Any, Any]) -> list[Any]:
     return list(aliases) if isinstance(aliases, (list, tuple)) else []
 
 
+def _is_alias_dict(alias: Any) -> bool:
+    return (
+        isinstance(alias, dict)
+        and alias.keys() <= {"name", "redirect"}
+        and isinstance(alias.get("name"), str)
+        and isinstance(alias.get("redirect", True), bool)
+    )
+
+
 def _alias_names(spec: dict[Any, Any]) -> Iterator[str]:
     for alias in _aliases(spec):
         name = alias.get("name") if isinstance(alias, dict) else alias
@@ -164,17 +174,10 @@ def _alias_names(spec: dict[Any, Any]) -> Iterator[str]:
 
 
 def _all_names(spec: dict[Any, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the addresses of a site in normal form; what has none is reported elsewhere."""
     domain, prefix = spec.get("domain"), spec.get("path_prefix", "")
-    if isinstance(domain, str) and domain:
-        yield domain.lower(), str(prefix)
-    for name in _alias_names(spec):
-        yield name.lower(), ""
-
-
-def _mend_sequence(using: str) -> None:
-    """Move the sequence past ids that were given: PostgreSQL does not see those."""
-    connection = connections[using]
-    statements = connection.ops.sequence_reset_sql(no_style(), [Site])
-    with connection.cursor() as cursor:
-        for statement in statements:
-            cursor.execute(statement)
+    with suppress(ValidationError):
+        if isinstance(domain, str) and domain:
+            yield clean_domain(domain), clean_path_prefix(str(prefix))
+        for name in _alias_names(spec):
+            yield clean_domain(name, wildcard=True), ""

@@ -26,7 +26,7 @@ class Shown(NamedTuple):
 
 def present(site: Site, host: str, path_prefix: str, slug: str) -> Site:
     """Return ``site`` as it is to be handed out."""
-    site._sitefleet = Shown(host, path_prefix, slug, site.domain)  # type: ignore[attr-defined]
+    site._sitefleet = Shown(host, path_prefix, slug, row_domain(site))  # type: ignore[attr-defined]
     if host:
         site.domain = host
     return site

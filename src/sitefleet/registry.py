@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from django.contrib.sites.models import Site
 from django.core.exceptions import ValidationError
+from django.core.management.color import no_style
+from django.db import connections, router
 from django.utils.translation import gettext as _
 
 from sitefleet import hosts
@@ -18,6 +20,7 @@ from sitefleet.models import (
     clean_path_prefix,
     ensure_free,
     registry_lock,
+    sites_named,
     validate_slug,
 )
 from sitefleet.presented import present
@@ -68,18 +71,22 @@ def add_site(
     """
     domain, path_prefix = (clean_domain(domain) if domain else ""), clean_path_prefix(path_prefix)
     with registry_lock():
-        slug = slug.strip().lower() or (make_slug(domain) if domain else "")
+        site = placeholder(pk) or Site(pk=pk)
+        if site._state.adding and pk is not None and Site.objects.filter(pk=pk).exists():
+            raise ValidationError(_("The id %(pk)s is taken."), params={"pk": pk})
+        slug = slug.strip().lower() or (make_slug(domain, for_site=site.pk) if domain else "")
         validate_slug(slug)
-        if SiteConfig.objects.filter(slug=slug).exists():
+        if SiteConfig.objects.filter(slug=slug).exclude(pk=site.pk).exists():
             raise ValidationError(_("The slug %(slug)s is taken."), params={"slug": slug})
         if path_prefix and not domain:
             raise ValidationError(_("A site below a path prefix needs a domain."))
         if domain:
-            ensure_free(domain, site=0, path_prefix=path_prefix)
+            ensure_free(domain, site=site.pk or 0, path_prefix=path_prefix)
         column, kept = columns_for(slug, domain, path_prefix, get_environment())
-        site = _placeholder(pk) or Site(pk=pk)
         site.domain, site.name = column, (name or domain or slug)[: _name_length()]
         _save_as_is(site, slug)
+        if pk is not None:
+            _mend_sequence(router.db_for_write(Site))
         config = SiteConfig.objects.filter(pk=site.pk).first() or SiteConfig(site=site)
         config.slug, config.domain, config.path_prefix = slug, kept, path_prefix
         config.state = state
@@ -155,7 +162,7 @@ def promote_alias(alias: Alias) -> SiteConfig:
         name = alias.name
         alias.delete()
         config = change_site(alias.site, domain=name)
-        if old and not _is_used(old):
+        if old and not sites_named(old).exists():
             Alias(site_id=config.pk, name=old, redirect=True).save()
     return config
 
@@ -180,20 +187,18 @@ def all_configs() -> QuerySet[SiteConfig]:
     return SiteConfig.objects.select_related("site").order_by("slug")
 
 
-def _placeholder(pk: int | None) -> Site | None:
-    """Return Django's ``example.com`` while it is all there is and nobody has touched it."""
-    sites = list(Site.objects.order_by("pk")[:2])
+def placeholder(pk: int | None = None) -> Site | None:
+    """Return Django's ``example.com`` while it is all there is and nobody has touched it.
+
+    With ``pk`` only where that is its primary key.
+    """
+    sites = list(Site.objects.select_related("siteconfig").order_by("pk")[:2])
     if len(sites) != 1 or pk not in (None, sites[0].pk):
         return None
-    if (sites[0].domain, sites[0].name) != ("example.com", "example.com"):
-        return None
-    config = SiteConfig.objects.filter(pk=sites[0].pk).first()
-    untouched = config is None or (config.slug, config.domain) == ("example-com", None)
-    return sites[0] if untouched else None
-
-
-def _is_used(domain: str) -> bool:
-    return SiteConfig.objects.filter(domain=domain).exists()
+    config = getattr(sites[0], "siteconfig", None)
+    slug, domain = (config.slug, config.production_domain) if config else ("", sites[0].domain)
+    untouched = (domain, sites[0].name) == ("example.com", "example.com")
+    return sites[0] if untouched and slug in ("", "example-com") else None
 
 
 def _save_as_is(site: Site, slug: str) -> None:
@@ -201,6 +206,14 @@ def _save_as_is(site: Site, slug: str) -> None:
     present(site, "", "", slug)
     site.save()
     resolver.expire()
+
+
+def _mend_sequence(using: str) -> None:
+    """Move the sequence past an id that was given: PostgreSQL does not see those."""
+    connection = connections[using]
+    with connection.cursor() as cursor:
+        for statement in connection.ops.sequence_reset_sql(no_style(), [Site]):
+            cursor.execute(statement)
 
 
 def _name_length() -> int:

@@ -16,11 +16,13 @@ import logging
 from contextlib import suppress
 from threading import Lock, Thread
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
+from django.apps import apps
 from django.contrib.sites import models as django_sites
 from django.db import DatabaseError, connections, router
+from django.db.models.functions import Coalesce
 
 from sitefleet import hosts
 from sitefleet.conf import get_conf
@@ -65,7 +67,8 @@ class Memory:
         made_up = match is None or match.how == "wildcard" or odd_port
         entries = self.derived if made_up else self.exact
         while len(entries) >= self.size:
-            entries.pop(next(iter(entries)), None)
+            with suppress(RuntimeError, StopIteration):  # another thread makes room as well
+                entries.pop(next(iter(entries)), None)
         entries[host] = entry
         return entry
 
@@ -73,17 +76,16 @@ class Memory:
 class View:
     """What one connection sees inside of a transaction, and until when it need not look again."""
 
-    def __init__(self, memory: Memory, due: float, blocks: tuple[object, ...]) -> None:
+    def __init__(self, connection: BaseDatabaseWrapper, memory: Memory, due: float) -> None:
         self.memory = memory
         self.due = due
-        self.blocks = blocks
+        # Django begins a new list when a transaction ends, and when a savepoint is rolled back.
+        # Atomic blocks do not tell transactions apart: a decorator enters the same one each time.
+        self.hooks = connection.run_on_commit
 
     def holds(self, connection: BaseDatabaseWrapper) -> bool:
-        """Tell whether the atomic blocks in which this was seen are all still open."""
-        now = connection.atomic_blocks
-        return len(now) >= len(self.blocks) and all(
-            mine is theirs for mine, theirs in zip(self.blocks, now, strict=False)
-        )
+        """Tell whether what was seen has neither ended nor been rolled back."""
+        return connection.in_atomic_block and connection.run_on_commit is self.hooks
 
 
 class Resolver:
@@ -101,15 +103,19 @@ class Resolver:
         """Forget everything: after a change of settings, and between tests."""
         self._memory = Memory(_NEVER_READ, 1)
         self._due = 0.0
+        self._news = object()
         self._clear_again = False
         self._views: WeakKeyDictionary[BaseDatabaseWrapper, View] = WeakKeyDictionary()
+        #: What is inside of that: whether it is empty is told without a call, in each request.
+        self._viewed: dict[Any, View] = self._views.data  # type: ignore[attr-defined]
+        django_sites.Site.objects.clear_cache()
 
     def peek(self, host: str) -> Entry | None:
         """Return the entry of a Host header from memory; None when `find` must be asked.
 
         Never touches the database, so that async code may call it.
         """
-        if monotonic() >= self._due or self._views:
+        if monotonic() >= self._due or self._viewed:
             return None
         memory = self._memory
         return memory.exact.get(host) or memory.derived.get(host)
@@ -118,8 +124,11 @@ class Resolver:
         """Return the entry of a Host header. Raises InvalidHost; may query."""
         host = hosts.normalize_header(host)
         connection = _connection()
-        memory = self._memory_for(connection)
-        return memory.get(host) or memory.keep(host, self._load(host, connection))
+        entry = self._memory_for(connection).get(host)
+        if entry is None:
+            memory = self._memory_to_fill(connection)
+            entry = memory.get(host) or memory.keep(host, self._load(host, connection))
+        return entry
 
     def site(self, pk: int) -> Site:
         """Return a site by its primary key, as it is presented in this environment.
@@ -129,55 +138,65 @@ class Resolver:
         self.refresh()
         site = django_sites.SITE_CACHE.get(pk)
         if site is None or shown(site) is None:
+            self._memory_to_fill(_connection())
             site = django_sites.Site.objects.select_related("siteconfig").get(pk=pk)
             config = getattr(site, "siteconfig", None)
             site = config.presented_site() if config else present(site, site.domain, "", "")
             django_sites.SITE_CACHE[pk] = site
         return site
 
-    def before_site_id(self, pk: int | None) -> None:
+    def before_site_id(self, pk: int | None, *, entered: bool = True) -> None:
         """Get Django's cache ready for ``Site.objects.get_current()``. Cheap; never raises.
 
-        Called at each look at ``settings.SITE_ID``, with the id of the site that code has entered,
-        so that a process that serves no requests keeps the promise of freshness too, and so that
-        what that cache holds is presented for this environment.
+        Called at each look at ``settings.SITE_ID``, so that a process that serves no requests
+        keeps the promise of freshness too, and so that what that cache holds is presented for this
+        environment. In live the default site, which nobody has ``entered``, shows what it is: no
+        query there, as ``manage.py check`` looks at this setting and must do without a database.
         """
+        if monotonic() < self._due and pk in django_sites.SITE_CACHE and not self._viewed:
+            return
         self.refresh()
         if pk is None or pk in django_sites.SITE_CACHE or self.paused or _in_event_loop():
             return
-        if not _connection().needs_rollback:
-            # Django is going to say what is wrong, in its own way, when it needs the row.
-            with suppress(DatabaseError, django_sites.Site.DoesNotExist):
+        # Django is going to say what is wrong, in its own way, when it needs the row.
+        with suppress(Exception):
+            wanted = entered or (apps.ready and not get_environment().is_live)
+            if wanted and not _connection().needs_rollback:
                 self.site(pk)
 
     def refresh(self) -> None:
         """See to it that Django's own cache of sites is not stale. Cheap; never raises."""
-        if self.paused or monotonic() < self._due or not django_sites.SITE_CACHE:
+        if self.paused or not django_sites.SITE_CACHE:
             return
-        if _in_event_loop():
+        due = monotonic() >= self._due
+        if not _in_event_loop():
+            if due or self._views:
+                self._look()
+        elif due:
             # No queries in the event loop: look in a thread, to be right at the next look.
             self._due = monotonic() + get_conf().FRESHNESS
             Thread(target=self._look_and_close, name="sitefleet-refresh", daemon=True).start()
-        else:
-            self._look()
 
     def expire(self, using: str | None = None) -> None:
         """Look at the generation at the next call: something was changed in this process."""
         connection = connections[using] if using else _connection()
         if connection.in_atomic_block:
-            self._views[connection] = View(self._memory, 0.0, tuple(connection.atomic_blocks))
+            self._views[connection] = View(connection, self._memory, 0.0)
         else:
-            self._due = 0.0
+            self.announced()
 
     def announced(self) -> None:
         """Look at the generation at the next call: another process says that it has changed."""
+        self._news = object()
         self._due = 0.0
 
     def is_empty(self) -> bool:
         """Tell whether there is no site yet but the placeholder that Django's ``migrate`` makes."""
         memory = self._memory_for(_connection())
         if memory.empty is None:
-            domains = django_sites.Site.objects.order_by("pk").values_list("domain", flat=True)
+            memory = self._memory_to_fill(_connection())
+            domain = Coalesce("siteconfig__domain", "domain")
+            domains = django_sites.Site.objects.order_by("pk").values_list(domain, flat=True)
             memory.empty = list(domains[:2]) in ([], ["example.com"])
         return memory.empty
 
@@ -187,7 +206,7 @@ class Resolver:
             return
         try:
             self._memory_for(connection)
-        except DatabaseError as error:
+        except Exception as error:  # noqa: BLE001 - a look at a setting must not fail; test runners forbid queries
             logger.debug("The generation of sites could not be read: %s", error)
             self._due = monotonic() + get_conf().FRESHNESS
 
@@ -210,7 +229,7 @@ class Resolver:
 
     def _read(self, connection: BaseDatabaseWrapper) -> None:
         conf = get_conf()
-        now = monotonic()
+        now, news = monotonic(), self._news
         try:
             token = read_generation(connection)
         except DatabaseError as error:
@@ -223,10 +242,13 @@ class Resolver:
                 self._memory = Memory(token, conf.CACHE_SIZE)
             if changed or self._clear_again:
                 django_sites.Site.objects.clear_cache()
-            # A request that was under way may just have put its older site back into that cache.
-            self._clear_again = changed
+            # That cache may get an older site back from a request that was under way, and holds
+            # what open transactions of this process read, which may be rolled back.
+            self._clear_again = changed or bool(self._views)
             self.after_look()
         self._due = now + conf.FRESHNESS
+        if news is not self._news:
+            self._due = 0.0  # Changed while we looked, perhaps too late for our answer.
 
     def _drop_view(self, connection: BaseDatabaseWrapper) -> None:
         """The transaction is over, and may have been rolled back: look at what is true now."""
@@ -234,15 +256,25 @@ class Resolver:
         self._due = 0.0
         django_sites.Site.objects.clear_cache()
 
-    def _inside_transaction(self, connection: BaseDatabaseWrapper) -> Memory:
+    def _memory_to_fill(self, connection: BaseDatabaseWrapper) -> Memory:
+        """Return the memory that may keep what this connection is going to read now.
+
+        Inside of a transaction that is the one of the generation which the transaction sees: what
+        it has changed itself, or does not see yet, is not for others.
+        """
+        if connection.in_atomic_block:
+            return self._inside_transaction(connection, look=True)
+        return self._memory
+
+    def _inside_transaction(self, connection: BaseDatabaseWrapper, *, look: bool = False) -> Memory:
         view = self._views.get(connection)
         now = monotonic()
         if view is not None and not view.holds(connection):
             self._drop_view(connection)
             view = None
-        if view is None and now < self._due:
+        if not look and view is None and now < self._due:
             return self._memory
-        if view is not None and now < view.due:
+        if not look and view is not None and now < view.due:
             return view.memory
         conf = get_conf()
         token = read_generation(connection)
@@ -252,8 +284,7 @@ class Resolver:
         if token != memory.token:
             memory = Memory(token, conf.CACHE_SIZE)
             django_sites.Site.objects.clear_cache()
-        blocks = tuple(connection.atomic_blocks)
-        self._views[connection] = View(memory, now + conf.FRESHNESS, blocks)
+        self._views[connection] = View(connection, memory, now + conf.FRESHNESS)
         return memory
 
     @staticmethod

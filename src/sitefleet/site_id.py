@@ -17,39 +17,12 @@ from typing import TYPE_CHECKING, Any
 from django.conf import LazySettings, settings
 from django.utils.functional import empty
 
-from sitefleet.current import active_site_id
+from sitefleet.current import current_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 NAME = "SITE_ID"
-
-
-class FollowCurrentSite:
-    """A setting whose value is the current site's id."""
-
-    def __init__(
-        self, default: Callable[[], int | None], before_read: Callable[[int | None], None]
-    ) -> None:
-        self.default = default
-        self.before_read = before_read
-
-    def __get__(self, instance: LazySettings | None, owner: type[LazySettings]) -> Any:
-        """Return the id. Raises AttributeError, as for any setting that is not set."""
-        if instance is None:
-            return self
-        active = active_site_id()
-        self.before_read(active)
-        if active is not None:
-            return active
-        default = self.default()
-        if default is None:
-            raise AttributeError(NAME)
-        return default
-
-    def __set__(self, instance: LazySettings, value: Any) -> None:
-        """Set the default. Its presence makes this a *data* descriptor: it wins over caches."""
-        setattr(instance._wrapped, NAME, value)
 
 
 def configured_site_id() -> int | None:
@@ -65,8 +38,28 @@ def follow_current_site(
     default: Callable[[], int | None],
     before_read: Callable[[int | None], None] = lambda _: None,
 ) -> None:
-    """Let ``settings.SITE_ID`` follow the current site, else ``default()``."""
-    setattr(LazySettings, NAME, FollowCurrentSite(default, before_read))
+    """Let ``settings.SITE_ID`` follow the current site, else ``default()``.
+
+    ``before_read`` is called at each look, with the id of the site that was entered here, or None.
+    """
+
+    def read(_: LazySettings) -> Any:
+        state = current_state.get()
+        active = None if state is None else state[0]
+        before_read(active)
+        if active is not None:
+            return active
+        value = default()
+        if value is None:
+            raise AttributeError(NAME)  # as for any setting that is not set
+        return value
+
+    def write(instance: LazySettings, value: Any) -> None:
+        setattr(instance._wrapped, NAME, value)
+
+    # A property is a data descriptor, which wins over the cache in the settings object, and it is
+    # the fastest there is: the sites framework looks twice in each request.
+    setattr(LazySettings, NAME, property(read, write))
 
 
 def stop_following() -> None:

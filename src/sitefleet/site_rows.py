@@ -34,14 +34,18 @@ def connect() -> None:
             signal.connect(_changed, sender=model, dispatch_uid=f"sitefleet.{model.__name__}")
 
 
-def make_slug(domain: str, taken: Iterable[str] = ()) -> str:
-    """Return a slug for a domain: its labels without ``www.``, joined by hyphens."""
-    taken = set(taken)
-    name = hosts.split(domain.lower())[0].removeprefix("www.")
+def make_slug(domain: str, *, for_site: int | None = None) -> str:
+    """Return a free slug for a domain: its labels without ``www.``, joined by hyphens.
+
+    A host of this environment gives the slug that it was made of.
+    """
+    others = SiteConfig.objects.exclude(pk=for_site)
+    domain = domain.lower()
+    name = get_environment().slug_in(domain) or hosts.split(domain)[0].removeprefix("www.")
     base = re.sub("[^a-z0-9]+", "-", name).strip("-")[:SLUG_LENGTH].strip("-") or "site"
     base = f"site-{base}" if base.isdigit() else base
     slug, number = base, 1
-    while slug in taken or SiteConfig.objects.filter(slug=slug).exists():
+    while others.filter(slug=slug).exists():
         number += 1
         slug = f"{base[: SLUG_LENGTH - len(str(number)) - 1]}-{number}"
     return slug
@@ -55,15 +59,24 @@ def add_missing_configs(using: str) -> int:
     return len(bare)
 
 
-def _before_site(instance: Site, raw: bool, using: str, **_: Any) -> None:  # noqa: FBT001 - signal
-    if raw or resolver.paused:
+def _before_site(
+    instance: Site,
+    raw: bool,  # noqa: FBT001 - signal
+    using: str,
+    update_fields: Iterable[str] | None,
+    **_: Any,
+) -> None:
+    if raw or resolver.paused or (update_fields is not None and "domain" not in update_fields):
         return
     view = shown(instance)
     if view is not None and instance.domain in (view.host, view.row_domain):
         instance.domain = view.row_domain
         return
-    instance.domain = _clean(instance)
-    config = SiteConfig.objects.using(using).filter(pk=instance.pk).first()
+    configs = SiteConfig.objects.using(using).select_related("site")
+    config = configs.filter(pk=instance.pk).first()
+    if config and config.domain is not None and config.site.domain == instance.domain:
+        return  # Borrowed, and nobody has changed it.
+    instance.domain = _clean(instance, config.path_prefix if config else "")
     if config is None or config.domain is None or not get_environment().is_live:
         return
     if config.path_prefix:
@@ -74,11 +87,11 @@ def _before_site(instance: Site, raw: bool, using: str, **_: Any) -> None:  # no
     config.save(using=using)
 
 
-def _clean(site: Site) -> str:
+def _clean(site: Site, path_prefix: str) -> str:
     """Return the domain of a site that is being saved. Raises ValidationError."""
     try:
         domain = clean_domain(site.domain)
-        ensure_free(domain, site=site.pk or 0)
+        ensure_free(domain, site=site.pk or 0, path_prefix=path_prefix)
     except ValidationError as error:
         raise ValidationError({"domain": error.messages}) from None
     return domain

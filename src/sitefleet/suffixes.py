@@ -23,4 +23,5 @@ def is_public_suffix(name: str) -> bool:
     rules = _rules()
     if f"!{name}" in rules:
         return False
-    return name in rules or f"*.{name.partition('.')[2]}" in rules
+    # As browsers read it, the rule *.ck makes ck itself a public suffix too.
+    return not rules.isdisjoint((name, f"*.{name}", f"*.{name.partition('.')[2]}"))

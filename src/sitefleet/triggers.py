@@ -6,6 +6,7 @@ that another migration rebuilds, and test databases may be made without migratio
 
 from __future__ import annotations
 
+from secrets import randbits
 from typing import TYPE_CHECKING, NamedTuple
 
 from django.contrib.sites.models import Site
@@ -36,11 +37,23 @@ def install(connection: BaseDatabaseWrapper) -> None:
     if dialect is None:
         return
     manager = Generation.objects.using(connection.alias)
-    manager.get_or_create(pk=1, defaults={"token": 0})
+    manager.get_or_create(pk=1, defaults={"token": randbits(53)})
     with connection.cursor() as cursor:
         for table in missing(connection):
             for statement in dialect.create(table):
                 cursor.execute(statement)
+
+
+def remove(connection: BaseDatabaseWrapper) -> None:
+    """Drop the triggers: without the tables that they write to, sites could not be changed."""
+    on_table = connection.vendor == "postgresql"
+    with connection.cursor() as cursor:
+        for table in WATCHED if connection.vendor in DIALECTS else ():
+            for name in _names(table, connection):
+                suffix = f" ON {table}" if on_table else ""
+                cursor.execute(f"DROP TRIGGER IF EXISTS {name}{suffix}")
+        if on_table:
+            cursor.execute("DROP FUNCTION IF EXISTS sitefleet_changed()")
 
 
 def missing(connection: BaseDatabaseWrapper) -> list[str]:
@@ -51,13 +64,16 @@ def missing(connection: BaseDatabaseWrapper) -> list[str]:
     with connection.cursor() as cursor:
         cursor.execute(dialect.listing)
         present = {row[0] for row in cursor.fetchall()}
-    names = {"postgresql": lambda table: {_name(table)}}
-    default: Callable[[str], set[str]] = lambda table: {_name(table, op) for op in OPERATIONS}  # noqa: E731
-    wanted = names.get(connection.vendor, default)
-    return [table for table in WATCHED if not wanted(table) <= present]
+    return [table for table in WATCHED if not _names(table, connection) <= present]
 
 
-def _name(table: str, operation: str = "any") -> str:
+def _names(table: str, connection: BaseDatabaseWrapper) -> set[str]:
+    # PostgreSQL has one trigger for all that can happen to a table.
+    operations = ("any",) if connection.vendor == "postgresql" else OPERATIONS
+    return {_name(table, operation) for operation in operations}
+
+
+def _name(table: str, operation: str) -> str:
     return f"sitefleet_{table.removeprefix('sitefleet_')}_{operation}"
 
 
@@ -83,8 +99,8 @@ def _postgresql(table: str) -> list[str]:
         f" INSERT INTO {GENERATION} (id, token) VALUES (1, {_PG_TOKEN})"
         f" ON CONFLICT (id) DO UPDATE SET token = {_PG_TOKEN};"
         f" PERFORM pg_notify('{CHANNEL}', ''); RETURN NULL; END $$",
-        f"DROP TRIGGER IF EXISTS {_name(table)} ON {table}",
-        f"CREATE TRIGGER {_name(table)} AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON {table}"
+        f"DROP TRIGGER IF EXISTS {_name(table, 'any')} ON {table}",
+        f"CREATE TRIGGER {_name(table, 'any')} AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON {table}"
         " FOR EACH STATEMENT EXECUTE FUNCTION sitefleet_changed()",
     ]
 

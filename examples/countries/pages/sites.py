@@ -26,6 +26,10 @@ class Entry:
     language_name: str
 
     @property
+    def flag(self) -> str:
+        return f"pages/flags/{self.slug}.svg"
+
+    @property
     def is_open(self) -> bool:
         return self.state == State.ACTIVE
 

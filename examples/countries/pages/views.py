@@ -1,18 +1,20 @@
 import os
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.template.loader import select_template
 from django.utils.translation import get_language
 
 from pages.models import Article
-from pages.sites import fleet, slug_of
-from sitefleet.addresses import site_url
+from pages.portal import things_to_try
+from pages.sites import PORTAL, fleet, slug_of
 
 
 def front(request: HttpRequest) -> HttpResponse:
-    return _page(request, "front.html", {"articles": Article.on_site.all()})
+    context: dict[str, object] = {"articles": Article.on_site.all()}
+    if slug_of(request.site) == PORTAL:
+        context["tries"] = things_to_try(fleet())
+    return _page(request, "front.html", context)
 
 
 def article(request: HttpRequest, pk: int) -> HttpResponse:
@@ -30,7 +32,6 @@ def _page(request: HttpRequest, name: str, context: dict[str, object]) -> HttpRe
         "base": base.template,
         "slug": slug,
         "site": request.site,
-        "address": site_url(request.site),
         "fleet": fleet(),
         "language": get_language(),
         "process": os.getpid(),

@@ -4,49 +4,61 @@ from __future__ import annotations
 
 import os
 import sys
+from argparse import SUPPRESS
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from django.contrib.sites.models import Site
 from django.db import DatabaseError
 
-from sitefleet.conf import get_conf
 from sitefleet.current import override_site
 from sitefleet.environments import get_environment
 from sitefleet.exceptions import SiteError
 from sitefleet.lookup import default_site_id, get_site
 from sitefleet.management import OPTION
+from sitefleet.management.output import USAGE_ERROR, tell_database_error
 from sitefleet.prefixes import mount
 from sitefleet.presented import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from django.core.management.base import BaseCommand
+    from django.core.management.base import BaseCommand, CommandParser
 
 VARIABLE = "SITEFLEET_SITE"
-USAGE_ERROR = 2
 #: Commands that act on the project or on the whole fleet: no site to be told about.
 FLEET_WIDE = frozenset(
-    """check collectstatic compilemessages createcachetable dbshell diffsettings findstatic flush
-    forsites help inspectdb makemessages makemigrations migrate optimizemigration resolvehost
-    runserver showmigrations sites sqlflush sqlmigrate sqlsequencereset squashmigrations startapp
-    startproject test testserver version""".split()
+    (
+        "check collectstatic compilemessages createcachetable dbshell diffsettings findstatic flush"
+        " forsites help inspectdb makemessages makemigrations migrate optimizemigration resolvehost"
+        " runserver showmigrations sites sqlflush sqlmigrate sqlsequencereset squashmigrations"
+        " startapp startproject test testserver version"
+    ).split()
 )
+#: Of these the only one that minds SITEFLEET_SITE; the others may run before that site exists.
+SERVING = "runserver"
 
 
 def on_site(command: BaseCommand, name: str) -> BaseCommand:
     """Return ``command`` so that it understands ``--site`` and tells a site chosen by default."""
-    run = command.run_from_argv
+    run, create = command.run_from_argv, command.create_parser
+
+    def create_parser(*args: Any, **kwargs: Any) -> CommandParser:
+        parser = create(*args, **kwargs)
+        if OPTION not in parser._option_string_actions:
+            # For --help only: it is taken out before the command parses, so nothing is stored.
+            help_text = "act on this site: id, slug or domain"
+            parser.add_argument(OPTION, default=SUPPRESS, metavar="SITE", help=help_text)
+        return parser
 
     def run_from_argv(argv: list[str]) -> None:
-        if _has_own_option(command, argv):
+        if OPTION in create(argv[0], argv[1])._option_string_actions:
             run(argv)
             return
         key, rest = take_option(argv)
         source = OPTION
-        if key is None:
-            key, source = get_conf().SITE or None, VARIABLE
+        if key is None and (name not in FLEET_WIDE or name == SERVING):
+            key, source = os.environ.get(VARIABLE) or None, VARIABLE
         if key is None:
             if name not in FLEET_WIDE:
                 _tell_default()
@@ -58,6 +70,7 @@ def on_site(command: BaseCommand, name: str) -> BaseCommand:
             run(rest)
 
     command.run_from_argv = run_from_argv  # type: ignore[method-assign]
+    command.create_parser = create_parser  # type: ignore[method-assign]
     return command
 
 
@@ -96,20 +109,15 @@ def take_option(argv: list[str]) -> tuple[str | None, list[str]]:
     return key, rest + argv[end:]
 
 
-def _has_own_option(command: BaseCommand, argv: list[str]) -> bool:
-    parser = command.create_parser(argv[0], argv[1])
-    return OPTION in parser._option_string_actions
-
-
 def _find(key: str, source: str) -> Site:
     if not key:
         _stop(f"{OPTION} needs the id, slug or domain of a site.")
     try:
         return get_site(key, source=source)
-    except SiteError as error:
+    except (SiteError, UnicodeEncodeError) as error:
         _stop(str(error))
     except DatabaseError as error:
-        _stop(f"The site {key!r} cannot be looked up: {error}".strip())
+        _stop(f"The site {key!r} cannot be looked up. {tell_database_error(error)}")
 
 
 def _stop(message: str) -> NoReturn:
@@ -120,13 +128,15 @@ def _stop(message: str) -> NoReturn:
 def _tell_default() -> None:
     try:
         pk = default_site_id()
-        if pk is not None and len(Site.objects.all()[:2]) > 1:
+        if pk is not None:
             _tell(get_site(pk), "SITE_ID")
     except (DatabaseError, SiteError):
         return  # The command is going to say it, if it needs a site at all.
 
 
 def _tell(site: Site, source: str) -> None:
+    if len(Site.objects.all()[:2]) == 1:
+        return
     view = shown(site)
     slug = f" ({view.slug})" if view is not None else ""
     sys.stderr.write(f"Acting on {site.name}{slug}, by {source}. Another site: {OPTION}=SLUG\n")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import sys
 import traceback
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from itertools import islice
 from multiprocessing import get_context
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -17,7 +18,6 @@ from django.core.management import ManagementUtility
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +54,18 @@ def run_jobs(jobs: list[Job], processes: int, *, keep_going: bool) -> Iterator[R
     with ProcessPoolExecutor(
         min(processes, len(jobs)), mp_context=get_context("spawn"), initializer=django.setup
     ) as pool:
-        futures = [pool.submit(run, job) for job in jobs]
-        for future in as_completed(futures):
-            if future.cancelled():
-                continue
-            result = future.result()
-            yield result
-            if result.status and not keep_going:
-                pool.shutdown(wait=False, cancel_futures=True)
+        # As many as there are processes: what is not handed out need not be called back.
+        waiting = iter(jobs)
+        running = {pool.submit(run, job) for job in islice(waiting, processes)}
+        go_on = True
+        while running:
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                result = future.result()
+                go_on = go_on and (keep_going or not result.status)
+                yield result
+            if go_on:
+                running |= {pool.submit(run, job) for job in islice(waiting, len(done))}
 
 
 def run(job: Job) -> Result:
@@ -88,5 +92,8 @@ def _call(command: tuple[str, ...]) -> int:
     try:
         utility.fetch_command(command[0]).run_from_argv(argv)
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
+        if end.code is None or isinstance(end.code, int):
+            return end.code or 0
+        sys.stderr.write(f"{end.code}\n")
+        return 1
     return 0

@@ -7,7 +7,11 @@ import sys
 from argparse import RawDescriptionHelpFormatter
 from typing import TYPE_CHECKING, Any, TextIO
 
-from django.core.management.base import BaseCommand, DjangoHelpFormatter
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError, DjangoHelpFormatter
+from django.db import DatabaseError, OperationalError, ProgrammingError
+
+from sitefleet.exceptions import SiteError, UnknownSite
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +19,7 @@ if TYPE_CHECKING:
     from django.core.management.base import CommandParser
 
 BAR_WIDTH = 24
+USAGE_ERROR = 2
 
 
 class ExampleFormatter(RawDescriptionHelpFormatter, DjangoHelpFormatter):
@@ -22,7 +27,7 @@ class ExampleFormatter(RawDescriptionHelpFormatter, DjangoHelpFormatter):
 
 
 class FleetCommand(BaseCommand):
-    """A command with examples in its help."""
+    """A command with examples in its help, whose errors are a line and no traceback."""
 
     examples = ""
 
@@ -31,6 +36,27 @@ class FleetCommand(BaseCommand):
         kwargs.setdefault("epilog", f"examples:\n{self.examples}")
         kwargs.setdefault("formatter_class", ExampleFormatter)
         return super().create_parser(prog_name, subcommand, **kwargs)
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        """Run; say what went wrong where the caller can do something about it."""
+        try:
+            return super().execute(*args, **options)
+        except UnknownSite as error:
+            raise CommandError(str(error), returncode=USAGE_ERROR) from error
+        except (SiteError, UnicodeEncodeError) as error:
+            raise CommandError(str(error)) from error
+        except ValidationError as error:
+            raise CommandError("\n".join(error.messages)) from error
+        except DatabaseError as error:
+            raise CommandError(tell_database_error(error)) from error
+
+
+def tell_database_error(error: DatabaseError) -> str:
+    """Return what is wrong with the database, in one line."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    missing = isinstance(error, (OperationalError, ProgrammingError))
+    hint = " Has `manage.py migrate` been run?" if missing else ""
+    return f"The database says: {lines[0]}.{hint}"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

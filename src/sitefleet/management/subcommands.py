@@ -56,7 +56,9 @@ def show(options: Options) -> list[str]:
     facts = {**_facts(config), "aliases": aliases, "column": config.site.domain}
     if options["json"]:
         return [as_json(facts)]
-    names = [f"{alias['name']} ({'redirects' if alias['redirect'] else 'served'})" for alias in aliases]
+    names = [
+        f"{alias['name']} ({'redirects' if alias['redirect'] else 'served'})" for alias in aliases
+    ]
     labels = {
         "id": facts["id"],
         "slug": facts["slug"],
@@ -168,7 +170,9 @@ def _facts(config: SiteConfig) -> dict[str, Any]:
 
 def _line(config: SiteConfig) -> str:
     facts = _facts(config)
-    return f"{facts['name']} ({facts['slug']}, id {facts['id']}) at {facts['url'] or 'no host here'}"
+    return (
+        f"{facts['name']} ({facts['slug']}, id {facts['id']}) at {facts['url'] or 'no host here'}"
+    )
 
 
 def _alias(name: str) -> Alias:

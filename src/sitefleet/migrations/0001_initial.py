@@ -4,54 +4,155 @@ import django.core.validators
 import django.db.models.deletion
 from django.db import migrations, models
 
+from sitefleet import triggers
+
+
+def remove_triggers(apps, schema_editor):
+    triggers.remove(schema_editor.connection)
+
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('sites', '0002_alter_domain_unique'),
+        ("sites", "0002_alter_domain_unique"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Generation',
+            name="Generation",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('token', models.BigIntegerField()),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("token", models.BigIntegerField()),
             ],
             options={
-                'verbose_name': 'generation',
-                'verbose_name_plural': 'generations',
+                "verbose_name": "generation",
+                "verbose_name_plural": "generations",
             },
         ),
         migrations.CreateModel(
-            name='Alias',
+            name="Alias",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=259, unique=True, verbose_name='name')),
-                ('redirect', models.BooleanField(default=True, help_text="Redirect to the site's domain; otherwise serve the site under this name.", verbose_name='redirect')),
-                ('site', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='fleet_aliases', to='sites.site', verbose_name='site')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=259, unique=True, verbose_name="name")),
+                (
+                    "redirect",
+                    models.BooleanField(
+                        default=True,
+                        help_text="Redirect to the site's domain; otherwise serve the site under this name.",
+                        verbose_name="redirect",
+                    ),
+                ),
+                (
+                    "site",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="fleet_aliases",
+                        to="sites.site",
+                        verbose_name="site",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'alias',
-                'verbose_name_plural': 'aliases',
-                'ordering': ('name',),
+                "verbose_name": "alias",
+                "verbose_name_plural": "aliases",
+                "ordering": ("name",),
             },
         ),
         migrations.CreateModel(
-            name='SiteConfig',
+            name="SiteConfig",
             fields=[
-                ('site', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='siteconfig', serialize=False, to='sites.site', verbose_name='site')),
-                ('slug', models.CharField(help_text='Short name of the site: in commands, and in its host outside of production.', max_length=63, unique=True, validators=[django.core.validators.RegexValidator('^(?![0-9]+\\Z)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\\Z', 'A slug has small letters, digits and inner hyphens, and is not just a number.')], verbose_name='slug')),
-                ('domain', models.CharField(blank=True, db_index=True, default=None, editable=False, max_length=259, null=True, verbose_name='production domain, while Site.domain is borrowed')),
-                ('path_prefix', models.CharField(blank=True, default='', help_text='Serve the site below this path of its domain, as in /de. Usually empty.', max_length=100, verbose_name='path prefix')),
-                ('state', models.CharField(choices=[('active', 'active'), ('maintenance', 'maintenance'), ('archived', 'archived'), ('suspended', 'suspended')], default='active', max_length=11, verbose_name='state')),
+                (
+                    "site",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="siteconfig",
+                        serialize=False,
+                        to="sites.site",
+                        verbose_name="site",
+                    ),
+                ),
+                (
+                    "slug",
+                    models.CharField(
+                        help_text="Short name of the site: in commands, and in its host outside of production.",
+                        max_length=63,
+                        unique=True,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^(?![0-9]+\\Z)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\\Z",
+                                "A slug has small letters, digits and inner hyphens, and is not just a number.",
+                            )
+                        ],
+                        verbose_name="slug",
+                    ),
+                ),
+                (
+                    "domain",
+                    models.CharField(
+                        blank=True,
+                        db_index=True,
+                        default=None,
+                        editable=False,
+                        max_length=259,
+                        null=True,
+                        verbose_name="production domain, while Site.domain is borrowed",
+                    ),
+                ),
+                (
+                    "path_prefix",
+                    models.CharField(
+                        blank=True,
+                        default="",
+                        help_text="Serve the site below this path of its domain, as in /de. Usually empty.",
+                        max_length=100,
+                        verbose_name="path prefix",
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("active", "active"),
+                            ("maintenance", "maintenance"),
+                            ("archived", "archived"),
+                            ("suspended", "suspended"),
+                        ],
+                        default="active",
+                        max_length=11,
+                        verbose_name="state",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'site configuration',
-                'verbose_name_plural': 'site configurations',
-                'constraints': [models.UniqueConstraint(condition=models.Q(('domain', ''), _negated=True), fields=('domain', 'path_prefix'), name='sitefleet_unique_address'), models.CheckConstraint(condition=models.Q(('path_prefix', ''), ('domain__isnull', False), _connector='OR'), name='sitefleet_prefix_keeps_domain')],
+                "verbose_name": "site configuration",
+                "verbose_name_plural": "site configurations",
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("domain", ""), _negated=True),
+                        fields=("domain", "path_prefix"),
+                        name="sitefleet_unique_address",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("path_prefix", ""), ("domain__isnull", False), _connector="OR"
+                        ),
+                        name="sitefleet_prefix_keeps_domain",
+                    ),
+                ],
             },
         ),
+        # `migrate` puts the triggers there (see `sitefleet.triggers`); backwards they go first.
+        migrations.RunPython(migrations.RunPython.noop, remove_triggers),
     ]

@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING, Any
 from django.core.management import get_commands
 from django.core.management.base import CommandError
 
-from sitefleet.exceptions import UnknownSite
 from sitefleet.lookup import get_site
 from sitefleet.management.fleet import Job, Result, run_jobs
-from sitefleet.management.output import FleetCommand, Progress, as_json
+from sitefleet.management.output import USAGE_ERROR, FleetCommand, Progress, as_json
 from sitefleet.models import State
 from sitefleet.registry import all_configs
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
 
-FAILED, USAGE = 1, 2
+FAILED = 1
 
 
 class Command(FleetCommand):
@@ -47,7 +46,11 @@ class Command(FleetCommand):
             help=f"sites in this state: {states} (repeatable)",
         )  # fmt: skip
         parser.add_argument(
-            "--exclude", action="append", default=[], metavar="SITE", help="but not this (repeatable)"
+            "--exclude",
+            action="append",
+            default=[],
+            metavar="SITE",
+            help="but not this (repeatable)",
         )
         parser.add_argument(
             "--parallel", type=int, default=1, metavar="N", help="run in N processes (default: 1)"
@@ -57,17 +60,19 @@ class Command(FleetCommand):
         )
         parser.add_argument("--json", action="store_true", help="print JSON for scripts")
         parser.add_argument("--dry-run", action="store_true", help="only list the sites")
-        parser.add_argument("command", nargs="+", metavar="COMMAND", help="behind --, with its options")
+        parser.add_argument(
+            "command", nargs="+", metavar="COMMAND", help="behind --, with its options"
+        )
 
     def handle(self, **options: Any) -> None:
         """Run the command on the sites."""
         command = options["command"]
         if command[0] not in get_commands():
             message = f"Unknown command: {command[0]!r}. `manage.py help` lists all."
-            raise CommandError(message, returncode=USAGE)
+            raise CommandError(message, returncode=USAGE_ERROR)
         if options["parallel"] < 1:
             message = "--parallel takes a number of processes, at least 1."
-            raise CommandError(message, returncode=USAGE)
+            raise CommandError(message, returncode=USAGE_ERROR)
         jobs = [Job(pk, slug, tuple(command)) for pk, slug in self._chosen(options)]
         if options["dry_run"]:
             self.stdout.write("\n".join(f"[{job.slug}] {' '.join(command)}" for job in jobs))
@@ -79,7 +84,7 @@ class Command(FleetCommand):
                 "The processes of --parallel could not start, or died. Does manage.py call"
                 " execute_from_command_line below `if __name__ == '__main__':`?"
             )
-            raise CommandError(message, returncode=USAGE) from None
+            raise CommandError(message, returncode=FAILED) from None
         if options["json"]:
             self.stdout.write(as_json([asdict(result) for result in results]))
         self._sum_up(len(jobs), results)
@@ -87,12 +92,9 @@ class Command(FleetCommand):
     def _chosen(self, options: dict[str, Any]) -> list[tuple[int, str]]:
         if not (options["all"] or options["site"] or options["state"]):
             message = "Say which sites: --all, --site SITE or --state STATE."
-            raise CommandError(message, returncode=USAGE)
-        try:
-            named = {get_site(key).pk for key in options["site"]}
-            excluded = {get_site(key).pk for key in options["exclude"]}
-        except UnknownSite as error:
-            raise CommandError(str(error), returncode=USAGE) from None
+            raise CommandError(message, returncode=USAGE_ERROR)
+        named = {get_site(key).pk for key in options["site"]}
+        excluded = {get_site(key).pk for key in options["exclude"]}
         rows = all_configs().values_list("pk", "slug", "state")
         chosen = [
             (pk, slug)
@@ -101,7 +103,7 @@ class Command(FleetCommand):
         ]
         if not chosen:
             message = "No site is left to run on."
-            raise CommandError(message, returncode=USAGE)
+            raise CommandError(message, returncode=USAGE_ERROR)
         return chosen
 
     def _run(self, jobs: list[Job], options: dict[str, Any]) -> list[Result]:
@@ -123,7 +125,10 @@ class Command(FleetCommand):
 
     def _sum_up(self, total: int, results: list[Result]) -> None:
         failed = [result for result in results if result.status]
-        parts = [f"{total} site{'' if total == 1 else 's'}", f"{len(results) - len(failed)} succeeded"]
+        parts = [
+            f"{total} site{'' if total == 1 else 's'}",
+            f"{len(results) - len(failed)} succeeded",
+        ]
         if failed:
             names = ", ".join(f"{result.slug}: exit {result.status}" for result in failed)
             parts.append(f"{len(failed)} failed ({names})")

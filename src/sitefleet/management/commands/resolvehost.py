@@ -33,7 +33,9 @@ class Command(FleetCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add the arguments."""
-        parser.add_argument("host", metavar="HOST[/PATH]", help="as in an address; a scheme is fine")
+        parser.add_argument(
+            "host", metavar="HOST[/PATH]", help="as in an address; a scheme is fine"
+        )
         parser.add_argument("--json", action="store_true", help="print JSON for scripts")
 
     def handle(self, **options: Any) -> None:

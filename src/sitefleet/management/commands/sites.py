@@ -5,14 +5,12 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from django.core.exceptions import ValidationError
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandParser
 from django.db import router, transaction
 
-from sitefleet.exceptions import InvalidHost, SiteError, UnknownSite
 from sitefleet.management import subcommands
 from sitefleet.management.output import ExampleFormatter, FleetCommand
-from sitefleet.models import SiteConfig, State
+from sitefleet.models import SiteConfig, State, registry_lock
 from sitefleet.resolver import resolver
 
 if TYPE_CHECKING:
@@ -20,13 +18,16 @@ if TYPE_CHECKING:
 
     Add = Callable[..., CommandParser]
 
-USAGE = 2
+READING = ("list", "show")
 
 
 class Command(FleetCommand):
     """List and change the fleet."""
 
-    help = "List, add and change sites. Each action has its own --help."
+    help = (
+        "List, add and change sites. Each action has its own --help."
+        " Exit status 0: done, 1: refused, and nothing was changed, 2: wrong usage or unknown site."
+    )
     examples = (
         "  manage.py sites list\n"
         '  manage.py sites add gh --domain example.gh --name "Example Ghana"\n'
@@ -42,50 +43,60 @@ class Command(FleetCommand):
         self._add_reading(actions.add_parser)
         self._add_changing(actions.add_parser)
         self._add_fleet_wide(actions.add_parser)
-        alias = actions.add_parser("alias", help="further names of a site")
-        self._add_alias(alias.add_subparsers(dest="alias_action", metavar="ACTION", required=True).add_parser)
+        alias = _parser(
+            actions.add_parser,
+            "alias",
+            "further names of a site",
+            "  manage.py sites alias add gh www.example.gh",
+        )
+        names = alias.add_subparsers(dest="alias_action", metavar="ACTION", required=True)
+        self._add_alias(names.add_parser)
 
     def handle(self, **options: Any) -> None:
         """Carry out the action; with ``--dry-run`` all but the commit."""
         action = " ".join(filter(None, (options["action"], options.get("alias_action"))))
         run = subcommands.ACTIONS[action]
         dry_run = bool(options.get("dry_run"))
-        try:
-            with ExitStack() as stack:
+        with ExitStack() as stack:
+            if action not in READING:
+                using = router.db_for_write(SiteConfig)
+                # An action of several steps is done as a whole or not at all.
+                stack.enter_context(registry_lock(using))
                 if dry_run:
-                    using = router.db_for_write(SiteConfig)
-                    stack.enter_context(transaction.atomic(using=using))
                     stack.callback(resolver.reset)
-                    stack.callback(transaction.set_rollback, True, using=using)
-                lines = run(options)
-        except UnknownSite as error:
-            raise CommandError(str(error), returncode=USAGE) from None
-        except (InvalidHost, SiteError) as error:
-            raise CommandError(str(error)) from None
-        except ValidationError as error:
-            raise CommandError("\n".join(error.messages)) from None
+                    stack.callback(transaction.set_rollback, rollback=True, using=using)
+            lines = run(options)
         for line in lines:
             self.stdout.write(line)
         if dry_run and not options.get("json"):
             self.stdout.write("Dry run: nothing was changed.", self.style.WARNING)
 
     def _add_reading(self, add: Add) -> None:
-        listing = add("list", help="all sites")
+        listing = _parser(
+            add, "list", "list all sites", "  manage.py sites list --state archived --json"
+        )
         listing.add_argument("--state", choices=State.values, help="only sites in this state")
         _json(listing)
-        show = add("show", help="all that is known of one site")
+        show = _parser(
+            add, "show", "show all that is known of one site", "  manage.py sites show gh"
+        )
         _site(show)
         _json(show)
 
     def _add_changing(self, add: Add) -> None:
-        new = _parser(add, "add", "add a site", '  manage.py sites add gh --domain example.gh --name "Ghana"')
+        new = _parser(
+            add, "add", "add a site", '  manage.py sites add gh --domain example.gh --name "Ghana"'
+        )
         new.add_argument("slug", help="short name: small letters, digits, hyphens")
         new.add_argument("--domain", default="", help="production domain")
         new.add_argument("--name", default="", help="name for people; default: the domain")
         new.add_argument("--path-prefix", default="", help="serve it below this path of the domain")
         new.add_argument("--state", choices=State.values, default=State.ACTIVE.value)
         new.add_argument(
-            "--alias", action="append", default=[], help="a further name, which redirects (repeatable)"
+            "--alias",
+            action="append",
+            default=[],
+            help="a further name, which redirects (repeatable)",
         )
         _dry_run(new)
         rename = _parser(
@@ -101,7 +112,9 @@ class Command(FleetCommand):
         rename.add_argument("--name", help="the new name")
         rename.add_argument("--path-prefix", help="the new path prefix; empty for none")
         _dry_run(rename)
-        state = _parser(add, "state", "set the state of a site", "  manage.py sites state gh archived")
+        state = _parser(
+            add, "state", "set the state of a site", "  manage.py sites state gh archived"
+        )
         _site(state)
         state.add_argument("state", choices=State.values)
         _dry_run(state)
@@ -121,19 +134,28 @@ class Command(FleetCommand):
             "write this environment's hosts into Site.domain, for other people's code",
             "  manage.py sites sync\n  manage.py sites sync --production --dry-run",
         )
-        sync.add_argument("--production", action="store_true", help="write the production names back")
+        sync.add_argument(
+            "--production", action="store_true", help="write the production names back"
+        )
         _dry_run(sync)
         _json(sync)
 
     def _add_alias(self, add: Add) -> None:
         new = _parser(
-            add, "add", "give a site a further name", "  manage.py sites alias add gh '*.example.gh' --serve"
+            add,
+            "add",
+            "give a site a further name",
+            "  manage.py sites alias add gh '*.example.gh' --serve",
         )
         _site(new)
         new.add_argument("name", help="a host name, or a wildcard such as *.example.org")
-        new.add_argument("--serve", action="store_true", help="serve the site there, do not redirect")
+        new.add_argument(
+            "--serve", action="store_true", help="serve the site there, do not redirect"
+        )
         _dry_run(new)
-        remove = add("remove", help="take a name away")
+        remove = _parser(
+            add, "remove", "take a name away", "  manage.py sites alias remove www.example.gh"
+        )
         remove.add_argument("name")
         _dry_run(remove)
         promote = _parser(

@@ -15,7 +15,7 @@ from sitefleet.lookup import get_site
 from sitefleet.populate import populate
 from sitefleet.registry import set_state
 
-ADDRESS = "127.0.0.1"
+ADDRESS = "localhost"  # what runserver prints is to lead to the portal
 USER = PASSWORD = "admin"
 
 
@@ -40,7 +40,7 @@ class Command(BaseCommand):
             self.prepare()
         if not prepare_only:
             if not is_child:
-                self.say_what_to_open()
+                self.say_what_to_open(port)
             call_command("runserver", f"{ADDRESS}:{port}", use_reloader=not noreload)
 
     def prepare(self) -> None:
@@ -56,16 +56,15 @@ class Command(BaseCommand):
         if not users.filter(username=USER).exists():
             users.create_superuser(USER, "admin@countries.example", PASSWORD)
 
-    def say_what_to_open(self) -> None:
-        portal = site_url(get_site("portal")).replace("portal.", "", 1)
+    def say_what_to_open(self, port: int) -> None:
         lines = [
             ("", "One process, one SQLite file, five sites:"),
-            (portal, "the fleet - start here"),
+            (f"http://localhost:{port}/", "the fleet - start here"),
             *((site_url(get_site(slug)), note) for slug, note in NOTES.items()),
             ("", ""),
             (site_url(get_site("de"), "/admin/"), f"the admin, login {USER} / {PASSWORD}"),
-            (portal.replace("localhost", "america.localhost"), "an alias: redirects to the USA"),
-            (portal.replace("localhost", ADDRESS), "a host that leads to no site"),
+            (f"http://america.localhost:{port}/", "an alias: redirects to the USA"),
+            (f"http://127.0.0.1:{port}/", "a host that leads to no site"),
             ("", ""),
         ]
         width = max(len(url) for url, _ in lines)

@@ -1,0 +1,18 @@
+import pytest
+
+from tests.acceptance.browser import Browser, start_browser
+
+
+@pytest.fixture(scope="session")
+def browser_driver(tmp_path_factory):
+    driver = start_browser(tmp_path_factory.mktemp("chromium"))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def browser(browser_driver):
+    """A browser that nobody is logged in with."""
+    browser_driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
+    browser_driver.execute_cdp_cmd("Network.clearBrowserCache", {})
+    return Browser(browser_driver)

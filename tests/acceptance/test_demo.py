@@ -1,0 +1,308 @@
+"""The demo as a visitor meets it: the real command, real requests, a real browser."""
+
+import http.client
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from html import unescape
+from pathlib import Path
+
+import pytest
+from django.template.loader import render_to_string
+
+pytestmark = pytest.mark.acceptance
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "countries"
+COUNTRIES = {
+    "de": ("de", "Deutschland: Nachrichten, gut sortiert", "18. November 2026"),
+    "gh": ("en-gh", "Akwaaba: news from Ghana", "17 November 2026"),
+    "us": ("en-us", "USA: stories from sea to shining sea", "Nov. 19, 2026"),
+}
+PATHS = {
+    "portal": ("localhost", "/"),
+    "germany": ("de.localhost", "/"),
+    "ghana": ("gh.localhost", "/"),
+    "usa": ("us.localhost", "/"),
+    "article": ("gh.localhost", "the first article"),
+    "maintenance": ("br.localhost", "/"),
+    "unknown-host": ("127.0.0.1", "/"),
+    "malformed-host": ("not_a_host.localhost", "/"),
+    "login": ("de.localhost", "/admin/login/"),
+}
+PAGES = {
+    "first_site": {"host": "shop.example.org", "debug": True},
+    "archived": {"name": "Sommerfest der vereinigten Donaudampfschifffahrtsgesellschaften"},
+    "suspended": {},
+    "maintenance": {"name": "Ghana"},
+    "malformed_host": {"host": "a" * 300, "reason": "it is too long"},
+    "unknown_host": {"host": "<b>" + "x" * 90, "command_host": "x", "ignored_header": "y" * 90},
+}
+
+
+class Demo:
+    """A running demo."""
+
+    def __init__(self, port, database, log):
+        self.port = port
+        self.database = database
+        self.log = log
+
+    def url(self, host, path="/"):
+        return f"http://{host}:{self.port}{path}"
+
+    def ask(self, host, path="/", method="GET"):
+        """Return the status, the headers and the text of an answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            connection.request(method, path, headers={"Host": f"{host}:{self.port}"})
+            answer = connection.getresponse()
+            return answer.status, answer.headers, answer.read().decode()
+        finally:
+            connection.close()
+
+    def path_of_article(self, host):
+        return re.search(r'href="(/news/\d+/)"', self.ask(host)[2]).group(1)
+
+    def wait(self, process):
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and process.poll() is None:
+            try:
+                return self.ask("localhost")
+            except OSError:
+                time.sleep(0.1)
+        return pytest.fail(f"The demo did not start:\n{self.log.read_text()}")
+
+
+def free_port():
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return server.getsockname()[1]
+
+
+def environment(database):
+    env = {name: value for name, value in os.environ.items() if not name.startswith("SITEFLEET_")}
+    env.pop("DJANGO_SETTINGS_MODULE", None)
+    return env | {"COUNTRIES_DB": str(database), "PYTHONUNBUFFERED": "1"}
+
+
+def manage(database, *arguments, folder=EXAMPLE, **variables):
+    return subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=folder,
+        env=environment(database) | variables,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """The demo, as `make demo` runs it, on a port and with a database of its own."""
+    folder = tmp_path_factory.mktemp("demo")
+    port, database, log = free_port(), folder / "db.sqlite3", folder / "log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "manage.py", "demo", "--port", str(port)],
+            cwd=EXAMPLE,
+            env=environment(database),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        running = Demo(port, database, log)
+        running.wait(process)
+        yield running
+    finally:
+        # The group: the reloader, and the server that it has started.
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(20)
+
+
+@pytest.mark.parametrize("slug", COUNTRIES)
+def test_each_country_has_its_language_its_title_and_its_theme(demo, slug):
+    language, title, date = COUNTRIES[slug]
+    status, _, text = demo.ask(f"{slug}.localhost")
+    assert status == 200
+    assert f'<html lang="{language}">' in text
+    assert f"<title>{title}</title>" in text
+    assert f"pages/themes/{slug}.css" in text
+    assert date in text
+
+
+def test_the_portal_lists_every_site_with_its_own_address(demo):
+    text = demo.ask("localhost")[2]
+    for slug in (*COUNTRIES, "br", "portal"):
+        assert f'href="http://{slug}.localhost:{demo.port}/"' in text
+        assert f'data-slug="{slug}"' in text
+    assert '<dd class="state maintenance">' in text
+
+
+def test_one_process_serves_them_all(demo):
+    texts = [demo.ask(f"{slug}.localhost")[2] for slug in COUNTRIES]
+    assert len({re.search(r"process (\d+)", text).group(1) for text in texts}) == 1
+
+
+def test_the_settings_on_the_portal_are_those_of_the_project(demo):
+    text = demo.ask("localhost")[2]
+    shown = re.search(r"<pre[^>]*><code>(.*?)</code>", text, re.DOTALL).group(1)
+    settings = (EXAMPLE / "countries" / "settings.py").read_text()
+    lines = unescape(re.sub("<[^>]+>", "", shown)).splitlines()
+    for line in lines:
+        words = re.sub(r"\.\.\.,?|^\w+ = |[\[\]{}]$", "", line.strip()).strip(" ,[]")
+        assert words in settings
+    assert len(lines) <= 12
+
+
+def test_an_article_is_found_on_its_own_site_only(demo):
+    path = demo.path_of_article("gh.localhost")
+    assert demo.ask("gh.localhost", path)[0] == 200
+    assert demo.ask("de.localhost", path)[0] == 404
+
+
+@pytest.mark.parametrize(("method", "status"), [("GET", 301), ("POST", 308)])
+def test_the_alias_redirects_to_the_host_of_its_site(demo, method, status):
+    answer = demo.ask("america.localhost", "/news/1/?a=b", method)
+    assert answer[0] == status
+    assert answer[1]["Location"] == demo.url("us.localhost", "/news/1/?a=b")
+
+
+def test_a_site_in_maintenance_says_when_to_come_back(demo):
+    status, headers, text = demo.ask("br.localhost")
+    assert status == 503
+    assert headers["Retry-After"] == "600"
+    assert "Brasil will be back soon" in text
+
+
+def test_an_unknown_host_is_explained(demo):
+    status, _, text = demo.ask("127.0.0.1")
+    assert status == 404
+    assert f"127.0.0.1:{demo.port}" in text
+    assert f"resolvehost 127.0.0.1:{demo.port}" in text
+    assert demo.url("de.localhost") in text
+
+
+def test_the_demo_says_once_what_to_open(demo):
+    log = demo.log.read_text()
+    for host in ("localhost", "de.localhost", "gh.localhost", "us.localhost"):
+        assert log.count(f"  {demo.url(host)} ") == 1
+    assert "admin / admin" in log
+
+
+def test_setting_up_again_changes_nothing_that_was_edited(tmp_path):
+    database = tmp_path / "db.sqlite3"
+    assert manage(database, "demo", "--prepare-only").returncode == 0
+    edit = (
+        "from sitefleet.registry import set_state; from sitefleet.lookup import get_site;"
+        "from pages.models import Article; set_state(get_site('br'), 'active');"
+        "Article.objects.filter(site=get_site('de')).update(title='Neu')"
+    )
+    assert manage(database, "shell", "-c", edit).returncode == 0
+    again = manage(database, "demo", "--prepare-only")
+    assert again.returncode == 0, again.stderr
+    look = (
+        "from pages.models import Article; from sitefleet.models import SiteConfig;"
+        "print(Article.objects.count(), Article.objects.filter(title='Neu').count(),"
+        " SiteConfig.objects.count(), SiteConfig.objects.filter(state='active').count())"
+    )
+    assert manage(database, "shell", "-v", "0", "-c", look).stdout.split() == ["12", "3", "5", "5"]
+
+
+def test_a_port_in_use_is_told_with_the_way_to_another(demo):
+    result = manage(demo.database, "demo", "--port", str(demo.port))
+    assert result.returncode != 0
+    assert f"Port {demo.port} cannot be used" in result.stderr
+    assert "make demo PORT=" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_without_debug_there_is_no_public_password(tmp_path):
+    folder = tmp_path / "countries"
+    shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("*.sqlite3*", "__pycache__"))
+    (folder / "live.py").write_text("from countries.settings import *\nDEBUG = False\n")
+    database = tmp_path / "db.sqlite3"
+    result = manage(
+        database, "demo", "--prepare-only", folder=folder, DJANGO_SETTINGS_MODULE="live"
+    )
+    assert result.returncode != 0
+    assert "DEBUG" in result.stderr
+    assert not database.exists()
+
+
+@pytest.mark.parametrize("slug", COUNTRIES)
+def test_a_browser_shows_each_country_as_its_own(demo, browser, slug):
+    language, title, _ = COUNTRIES[slug]
+    browser.open(demo.url(f"{slug}.localhost"))
+    assert browser.driver.title == title
+    assert browser.run("return document.documentElement.lang") == language
+    assert len(browser.texts("main article h3")) == 3
+    assert browser.complaints == []
+
+
+def test_the_themes_really_differ(demo, browser):
+    looks = set()
+    for slug in COUNTRIES:
+        browser.open(demo.url(f"{slug}.localhost"))
+        looks.add(browser.run("return getComputedStyle(document.body).backgroundColor"))
+    assert len(looks) == len(COUNTRIES)
+
+
+def test_a_visitor_gets_from_the_portal_to_a_country_and_on_to_its_sister(demo, browser):
+    browser.open(demo.url("localhost"))
+    browser.driver.find_element("css selector", ".site[data-slug=gh] a").click()
+    assert browser.driver.current_url == demo.url("gh.localhost")
+    browser.driver.find_element("link text", "Deutschland").click()
+    assert browser.driver.current_url == demo.url("de.localhost")
+
+
+def test_the_admin_of_a_site_speaks_its_language_and_lists_its_articles(demo, browser):
+    browser.open(demo.url("de.localhost", "/admin/"))
+    browser.fill(username="admin", password="admin")
+    browser.open(demo.url("de.localhost", "/admin/pages/article/"))
+    assert browser.run("return document.documentElement.lang") == "de"
+    titles = browser.texts("#result_list tbody th a")
+    assert len(titles) == 3
+    assert "Der Nachtzug kehrt zurück" in titles
+
+
+def test_staff_who_log_in_on_a_site_in_maintenance_preview_it(demo, browser):
+    browser.open(demo.url("br.localhost"))
+    assert browser.text("h1") == "Brasil will be back soon"
+    browser.open(demo.url("br.localhost", "/admin/login/?next=/"))
+    browser.fill(username="admin", password="admin")
+    assert browser.text("h1") == "Sem pressa, com samba."
+    photograph(browser, "brazil-preview", demo.url("br.localhost"), demo.database.parent)
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_no_page_scrolls_sideways_on_a_phone(demo, browser, tmp_path, name):
+    host, path = PATHS[name]
+    if path == "the first article":
+        path = demo.path_of_article(host)
+    photograph(browser, name, demo.url(host, path), tmp_path)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_pages_of_sitefleet_fit_a_phone_and_escape_what_they_show(browser, tmp_path, name):
+    page = tmp_path / "page.html"
+    page.write_text(render_to_string(f"sitefleet/{name}.html", PAGES[name]))
+    photograph(browser, f"sitefleet-{name}", page.as_uri(), tmp_path)
+    assert browser.texts("main b") == []
+
+
+def photograph(browser, name, url, folder):
+    """Save the page at two widths, also into $SCREENSHOTS, and see that it fits."""
+    folders = [folder, *(Path(kept) for kept in [os.environ.get("SCREENSHOTS", "")] if kept)]
+    for width in (1280, 360):
+        browser.open(url, width)
+        for target in folders:
+            target.mkdir(parents=True, exist_ok=True)
+            browser.photograph(target / f"{name}-{width}.png")
+        assert not browser.scrolls_sideways

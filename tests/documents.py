@@ -1,0 +1,109 @@
+"""Runs the code blocks of a document in a project of its own, as a reader would.
+
+``python`` blocks whose first line is a comment that names a file go there (settings are appended);
+those that start with ``# models`` or ``# settings.py of`` are to be read only; all others run in
+a process with Django set up. In ``console`` blocks the lines behind ``$`` run, and what they print
+is compared.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+#: Run elsewhere: by the tests of the demo, by whoever reads this, and servers.
+NOT_RUN = ("make ", "pip ", "SITEFLEET_SITE=gh python manage.py runserver")
+MANAGE = "django.core.management import execute_from_command_line"
+
+
+@dataclass
+class Project:
+    """A fresh Django project in a folder."""
+
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def start(self) -> None:
+        self.environment = {
+            key: value for key, value in os.environ.items() if not key.startswith("SITEFLEET_")
+        }
+        self.environment |= {"DJANGO_SETTINGS_MODULE": "project.settings", "COLUMNS": "100"}
+        self.environment["PYTHONWARNINGS"] = "error"
+        self.environment.pop("TEST_DATABASE_NAME", None)
+        self._run([sys.executable, "-m", "django", "startproject", "project", "."], settings=False)
+
+    def play(self, text: str) -> list[str]:
+        """Run the blocks of a document; return what did not come out as it says."""
+        complaints = []
+        for language, code in BLOCK.findall(text):
+            if language == "python":
+                complaints += self._python(code)
+            elif language == "console":
+                complaints += self._console(code)
+        return complaints
+
+    def _python(self, code: str) -> list[str]:
+        first = code.splitlines()[0]
+        settings = self.folder / "project/settings.py"
+        if first.startswith(("# models", "# settings.py of")):
+            return []
+        if first.startswith("# settings.py"):
+            settings.write_text(f"{settings.read_text()}\n{code}")
+        elif first.startswith("# manage.py"):
+            manage = self.folder / "manage.py"
+            ours = MANAGE.replace("django.core", "sitefleet")
+            manage.write_text(manage.read_text().replace(MANAGE, ours))
+        elif first.startswith("# urls.py"):
+            (self.folder / "project/urls.py").write_text(code)
+        else:
+            return self._script(code)
+        return []
+
+    def _script(self, code: str) -> list[str]:
+        script = self.folder / "test_block.py"
+        if "TestCase" in code:
+            script.write_text(code)
+            done = self._run([sys.executable, "manage.py", "test", "test_block"])
+            ran = re.search(r"Ran [1-9]", done.stderr)
+            return [] if done.returncode == 0 and ran else [done.stdout + done.stderr]
+        script.write_text(f"import django\ndjango.setup()\n{code}")
+        done = self._run([sys.executable, script.name])
+        return [] if done.returncode == 0 else [f"{code}\n{done.stderr}"]
+
+    def _console(self, code: str) -> list[str]:
+        complaints = []
+        for part in re.split(r"^\$ ", code, flags=re.MULTILINE)[1:]:
+            command, _, expected = part.partition("\n")
+            command = command.split("  #")[0].strip()
+            if command.startswith(NOT_RUN):
+                continue
+            if command.startswith("export "):
+                name, _, value = command.removeprefix("export ").partition("=")
+                self.environment[name] = value
+                continue
+            words = shlex.split(command)
+            done = self._run([sys.executable, *words[1:]])
+            printed = _tidy(done.stdout + done.stderr)
+            if printed != _tidy(expected):
+                complaints.append(f"$ {command}\n{printed}\n--- but the document says\n{expected}")
+        return complaints
+
+    def _run(
+        self, command: list[str], *, settings: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        environment = dict(self.environment)
+        if not settings:
+            environment.pop("DJANGO_SETTINGS_MODULE")
+        return subprocess.run(  # noqa: S603 - our own documents
+            command, cwd=self.folder, env=environment, text=True, capture_output=True, check=False
+        )
+
+
+def _tidy(text: str) -> str:
+    return "\n".join(line.rstrip() for line in text.strip().splitlines())

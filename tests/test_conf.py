@@ -1,0 +1,108 @@
+import dataclasses
+
+import pytest
+from django.test import override_settings
+
+from sitefleet.conf import Conf, find_problems, get_conf
+from sitefleet.exceptions import InvalidSetting
+
+WRONG = [
+    (["not", "a", "dictionary"], "is not a dictionary", "Write SITEFLEET"),
+    (None, "is not a dictionary", "Write SITEFLEET"),
+    ({"DOMAIN_FORMATS": ""}, "no setting 'DOMAIN_FORMATS'", "Did you mean 'DOMAIN_FORMAT'?"),
+    ({"freshness": 1.0}, "no setting 'freshness'", "Did you mean 'FRESHNESS'?"),
+    ({"ZZZ": 1}, "no setting 'ZZZ'", "Known are: ARCHIVED_READ_ONLY"),
+    ({3: 1}, "no setting 3", "Known are"),
+    ({"DOMAIN_FORMAT": None}, "not a str", "such as ''"),
+    ({"DOMAIN_FORMAT": "localhost"}, "cannot be 'localhost'", "needs {slug} just once"),
+    ({"DOMAIN_FORMAT": "{slug}.{slug}.org"}, "cannot be", "needs {slug} just once"),
+    ({"DOMAIN_FORMAT": "{slug}"}, "cannot be", "needs a domain behind"),
+    ({"DOMAIN_FORMAT": "http://{slug}.localhost"}, "cannot be", "without the scheme"),
+    ({"DOMAIN_FORMAT": "{slug}.localhost:x"}, "cannot be", "port is a number"),
+    ({"DOMAIN_FORMAT": "example.org.{slug}"}, "cannot be", "behind {slug}"),
+    ({"DOMAIN_FORMAT": "a.{slug}:8000"}, "cannot be", "behind {slug}"),
+    ({"DOMAIN_FORMAT": "a.{slug}.:8000"}, "cannot be", "behind {slug}"),
+    ({"SCHEME": "ftp"}, "cannot be 'ftp'", "http or https"),
+    ({"SCHEME": True}, "not a str", "such as"),
+    ({"SITE": "de"}, "belongs to one process", "Set SITEFLEET_SITE"),
+    ({"SITES": ["de"]}, "not a dict", "such as {}"),
+    ({"FRESHNESS": "1"}, "not a float", "such as 1.0"),
+    ({"FRESHNESS": True}, "not a float", "such as 1.0"),
+    ({"FRESHNESS": -1}, "cannot be -1", "from 0 to 3600"),
+    ({"FRESHNESS": float("nan")}, "cannot be nan", "from 0 to 3600"),
+    ({"LISTEN": 1}, "not a bool", "such as False"),
+    ({"CACHE_SIZE": 0}, "cannot be 0", "at least 1"),
+    ({"CACHE_SIZE": 1.5}, "not a int", "such as 5000"),
+    ({"WWW": "no"}, "not a bool", "such as True"),
+    ({"ARCHIVED_READ_ONLY": None}, "not a bool", "such as False"),
+    ({"RETRY_AFTER": -1}, "cannot be -1", "at least 0"),
+    ({"RETRY_AFTER": False}, "not a int", "such as 600"),
+    ({"PREVIEW_PATHS": "/login"}, "not a list", "such as ()"),
+    ({"PREVIEW_PATHS": [1]}, "cannot be [1]", "list of text"),
+    ({"PREVIEW_PATHS": [""]}, "cannot be ['']", "list of text"),
+    ({"SYNC_AFTER_MIGRATE": "yes"}, "not a bool", "such as False"),
+    ({"FOLLOW_SITE_ID": 0}, "not a bool", "such as True"),
+    ({"OWN_SUFFIXES": [None]}, "cannot be [None]", "list of text"),
+]
+
+
+@pytest.mark.parametrize(("value", "message", "hint"), WRONG, ids=lambda value: str(value)[:40])
+def test_a_wrong_setting_is_told_with_a_hint(value, message, hint):
+    with override_settings(SITEFLEET=value):
+        (problem,) = find_problems()
+        assert message in problem.message
+        assert hint in problem.hint
+        with pytest.raises(InvalidSetting, match="SITEFLEET"):
+            get_conf()
+
+
+def test_every_setting_has_a_wrong_value_above():
+    named = {key for value, _, _ in WRONG if isinstance(value, dict) for key in value}
+    assert {item.name for item in dataclasses.fields(Conf)} <= named
+
+
+def test_all_that_is_wrong_is_told_at_once():
+    with override_settings(SITEFLEET={"SCHEME": "ftp", "CACHE_SIZE": 0, "WWW": True}):
+        assert [problem.key for problem in find_problems()] == ["SCHEME", "CACHE_SIZE"]
+
+
+def test_without_the_setting_there_are_the_defaults(settings):
+    del settings.SITEFLEET
+    assert find_problems() == []
+    assert get_conf() == Conf()
+
+
+def test_lists_are_frozen_and_override_settings_is_followed():
+    with override_settings(SITEFLEET={"PREVIEW_PATHS": ["/login"]}):
+        assert get_conf().PREVIEW_PATHS == ("/login",)
+    assert get_conf().PREVIEW_PATHS == ()
+
+
+@pytest.mark.parametrize(
+    ("key", "in_settings", "in_environment"),
+    [
+        ("DOMAIN_FORMAT", "{slug}.a.org", "{slug}.b.org"),
+        ("DOMAIN_FORMAT", "{slug}.a.org", ""),
+        ("SCHEME", "http", "https"),
+    ],
+)
+def test_the_environment_wins(monkeypatch, key, in_settings, in_environment):
+    with override_settings(SITEFLEET={key: in_settings}):
+        assert getattr(get_conf(), key) == in_settings
+        monkeypatch.setenv(f"SITEFLEET_{key}", in_environment)
+        assert getattr(get_conf(), key) == in_environment
+
+
+def test_the_site_of_a_process_comes_from_the_environment(monkeypatch):
+    monkeypatch.setenv("SITEFLEET_SITE", "germany")
+    assert get_conf().SITE == "germany"
+
+
+def test_a_wrong_value_in_the_environment_is_told_too(monkeypatch):
+    monkeypatch.setenv("SITEFLEET_SCHEME", "gopher")
+    assert [problem.key for problem in find_problems()] == ["SCHEME"]
+
+
+def test_other_variables_of_the_environment_do_not_count(monkeypatch):
+    monkeypatch.setenv("SITEFLEET_FRESHNESS", "60")
+    assert get_conf().FRESHNESS == 0.0
