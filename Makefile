@@ -1,6 +1,7 @@
 # Every target prepares what it needs: `make test` in a fresh clone is enough.
 
 PYTHON ?= python3
+PORT ?= 8000
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -22,8 +23,8 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV DJANGO_SETTINGS_MODULE
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
-demo: $(DEMO_READY)  ## Serve a fleet of countries on this machine
-	@$(DEMO)/bin/python examples/countries/manage.py demo
+demo: $(DEMO_READY)  ## Serve a fleet of countries on this machine (PORT=8000)
+	@$(DEMO)/bin/python examples/countries/manage.py demo --port $(PORT)
 
 test: $(DEV)  ## Run the tests, then those that start real servers, browsers and databases
 	$(PY) -m pytest

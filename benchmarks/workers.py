@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import subprocess
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
+from zlib import crc32
 
 from benchmarks.environments import HERE, Unavailable, clean_environ, interpreter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 DATA = HERE / ".data"
+#: Connections that stay open; otherwise the first query of each request is a connection.
+KEPT = {"CONN_MAX_AGE": None}
 OURS = ("plain", "sitefleet")
 #: Name of a configuration: what its project is, and whose environment and tables it has.
 CONFIGURATIONS = {
@@ -56,7 +59,7 @@ class Worker:
             text=True,
         )
 
-    def __enter__(self) -> Worker:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -92,14 +95,24 @@ def sqlite(path: Path) -> dict[str, Any]:
 
 def fleet(sites: int, tables: str = "sitefleet") -> dict[str, Any]:
     """Return the settings of an SQLite file with so many sites, made on first use."""
-    path = DATA / f"{tables}-{sites}.sqlite3"
+    path = DATA / f"{tables}-{sites}-{_version(tables)}.sqlite3"
     if not path.exists():
         DATA.mkdir(exist_ok=True)
+        for old in DATA.glob(f"{tables}-{sites}-*"):
+            old.unlink()
         draft = path.with_suffix(".draft")
-        draft.unlink(missing_ok=True)
         fill(sqlite(draft), sites, tables)
         draft.rename(path)
     return sqlite(path)
+
+
+def _version(tables: str) -> str:
+    """Tell files with other tables apart, from before a change here."""
+    made_by = [HERE / "seeding.py"]
+    if tables == "sitefleet":
+        source = HERE.parent / "src/sitefleet"
+        made_by += [*sorted(source.glob("migrations/*.py")), source / "triggers.py"]
+    return f"{crc32(b''.join(path.read_bytes() for path in made_by)):08x}"
 
 
 def fill(database: dict[str, Any], sites: int, tables: str = "sitefleet") -> None:

@@ -56,8 +56,8 @@ async def ask(
             answer.status, answer.headers = message["status"], message["headers"]
         else:
             answer.chunks.append(message.get("body", b""))
-        while until and until(answer):
-            await asyncio.sleep(3600)  # A client that left takes nothing more.
+        while until and until(answer):  # noqa: ASYNC110 - a client that left takes nothing more
+            await asyncio.sleep(3600)
 
     # Not `handler(...)`: that would put the views into a thread without the test's transaction.
     await (handler or ASGIHandler()).handle(scope, receive, send)

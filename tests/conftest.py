@@ -4,7 +4,7 @@ import os
 
 import pytest
 from django.contrib.sites.models import Site
-from django.urls import get_script_prefix
+from django.urls import get_script_prefix, set_script_prefix
 
 from sitefleet import lookup
 from sitefleet.current import active_site_id, current_state
@@ -49,3 +49,11 @@ def other_site(site):
 def fleet(site, other_site):
     """Three sites, the third of them below a path prefix of the first."""
     return site, other_site, add_site("de", name="DE", domain="one.example.org", path_prefix="/de")
+
+
+@pytest.fixture
+def mounted_by_server(settings):
+    """Undo what the handler of a server sets, and Django keeps, where it mounts the project."""
+    settings.STATIC_URL, settings.MEDIA_URL = "static/", "media/"
+    yield
+    set_script_prefix("/")

@@ -14,7 +14,10 @@ import shlex
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 #: Run elsewhere: by the tests of the demo, by whoever reads this, and servers.
@@ -100,7 +103,7 @@ class Project:
         environment = dict(self.environment)
         if not settings:
             environment.pop("DJANGO_SETTINGS_MODULE")
-        return subprocess.run(  # noqa: S603 - our own documents
+        return subprocess.run(
             command, cwd=self.folder, env=environment, text=True, capture_output=True, check=False
         )
 

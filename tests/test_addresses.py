@@ -16,7 +16,11 @@ from sitefleet.registry import add_site
         ({}, True, "http://one.example.org/x/"),
         ({"SCHEME": "http"}, False, "http://one.example.org/x/"),
         ({"DOMAIN_FORMAT": "{slug}.localhost:8000"}, True, "http://one.localhost:8000/x/"),
-        ({"DOMAIN_FORMAT": "{slug}.t.example", "SCHEME": "https"}, True, "https://one.t.example/x/"),
+        (
+            {"DOMAIN_FORMAT": "{slug}.t.example", "SCHEME": "https"},
+            True,
+            "https://one.t.example/x/",
+        ),
     ],
 )
 def test_a_site_has_its_address_in_each_environment(site, conf, debug, expected):
@@ -39,7 +43,6 @@ def test_a_path_prefix_belongs_to_the_address_in_live_only(fleet):
 
 
 def test_in_requests_the_prefix_of_the_served_site_is_taken_off(fleet, client):
-    one, two, below = fleet
     response = client.get("/de/links/", headers={"host": "one.example.org"})
     assert response.json()["site_url"] == "https://one.example.org/de/site/"
     response = client.get("/links/", headers={"host": "one.example.org"})

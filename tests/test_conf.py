@@ -70,6 +70,9 @@ def test_without_the_setting_there_are_the_defaults(settings):
     del settings.SITEFLEET
     assert find_problems() == []
     assert get_conf() == Conf()
+    settings.SITEFLEET = None
+    with pytest.raises(InvalidSetting):
+        get_conf()
 
 
 def test_lists_are_frozen_and_override_settings_is_followed():

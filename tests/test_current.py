@@ -267,19 +267,6 @@ def test_an_abandoned_generator_leaks_no_further_than_the_block_around_it():
         assert get_current_site_id() == 3
 
 
-def test_a_plain_thread_has_no_site_and_a_carried_one_has():
-    seen = []
-    with override_site(1):
-        threads = [
-            threading.Thread(target=lambda: seen.append(active_site_id())),
-            threading.Thread(target=carry_site(lambda: seen.append(active_site_id()))),
-        ]
-        for thread in threads:
-            thread.start()
-            thread.join()
-    assert seen == [None, 1]
-
-
 def test_a_carried_function_keeps_its_site_and_a_pool_keeps_nothing():
     with ThreadPoolExecutor(1) as pool:
         with override_site(1):

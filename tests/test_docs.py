@@ -28,7 +28,7 @@ def reference(name: str) -> str:
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Conf) if field.name != "SITE"])
 def test_each_setting_has_a_heading_and_its_default(name):
-    section = re.search(rf"^## `{name}`\n\n(.*?)(?=^## )", reference("settings"), re.M | re.S)
+    section = re.search(rf"(?ms)^## `{name}`\n\n(.*?)(?=^## )", reference("settings"))
     assert section, f"{name} is not in docs/reference/settings.md"
     default = getattr(Conf(), name)
     shown = f"default `{default}`" if default not in ("", {}, ()) else "default empty"
@@ -36,7 +36,7 @@ def test_each_setting_has_a_heading_and_its_default(name):
 
 
 def test_no_setting_is_documented_that_is_none():
-    headings = re.findall(r"^## `([A-Z_]+)`", reference("settings"), re.M)
+    headings = re.findall(r"^## `([A-Z_]+)`", reference("settings"), re.MULTILINE)
     assert set(headings) == {field.name for field in fields(Conf)} - {"SITE"}
 
 

@@ -1,7 +1,5 @@
 """Names of sites: in normal form when saved, each once in the fleet, sites and aliases together."""
 
-import threading
-
 import pytest
 from django.contrib.sites.models import Site
 from django.core.exceptions import ValidationError
@@ -165,7 +163,9 @@ def test_slugs_that_can_be_a_label_of_a_host_are_accepted(site, slug):
     assert config.slug == slug
 
 
-@pytest.mark.parametrize("slug", ["", "7", "2024", "-de", "de-", "de_x", "de.x", "de x", "dé", "de\n x"])
+@pytest.mark.parametrize(
+    "slug", ["", "7", "2024", "-de", "de-", "de_x", "de.x", "de x", "dé", "de\n x"]
+)
 def test_slugs_that_cannot_be_a_label_or_look_like_an_id_are_refused(site, slug):
     config = get_config(site)
     config.slug = slug
@@ -174,6 +174,8 @@ def test_slugs_that_cannot_be_a_label_or_look_like_an_id_are_refused(site, slug)
 
 
 def test_the_database_refuses_two_sites_at_one_address(site, other_site):
+    if not connection.features.supports_partial_indexes:
+        pytest.skip("MySQL has no index for this; the lock and `ensure_free` stand alone")
     configs = SiteConfig.objects
     configs.filter(pk=site.pk).update(domain="x.example.org")
     with pytest.raises(IntegrityError), transaction.atomic():

@@ -1,4 +1,5 @@
 """The table: hosts x environments x what is found. Each behaviour is one row."""
+# ruff: noqa: E501 - a table is read across
 
 import pytest
 from django.contrib.sites.models import Site

@@ -42,10 +42,16 @@ def columns(site):
 def test_a_site_is_added_with_what_is_given(db, environment):
     site = add_site("DE", name="Germany", domain="Example.DE.", state=State.MAINTENANCE)
     config = get_config(site)
-    assert (config.slug, config.production_domain, config.state) == ("de", "example.de", "maintenance")
+    assert (config.slug, config.production_domain, config.state) == (
+        "de",
+        "example.de",
+        "maintenance",
+    )
     host = {"live": "example.de", "local": "de.localhost:8000"}[environment]
     assert site.domain == host
-    assert columns(site) == {"live": ("example.de", None), "local": (host, "example.de")}[environment]
+    assert (
+        columns(site) == {"live": ("example.de", None), "local": (host, "example.de")}[environment]
+    )
     assert resolver.find(host).root.slug == "de"
 
 
@@ -89,7 +95,9 @@ def test_the_placeholder_becomes_the_first_site(db):
     assert add_site("second").pk != before.pk
 
 
-@pytest.mark.parametrize("given", [{"slug": "example-com"}, {"domain": "example.com", "name": "Mine"}])
+@pytest.mark.parametrize(
+    "given", [{"slug": "example-com"}, {"domain": "example.com", "name": "Mine"}]
+)
 def test_the_first_site_may_be_called_as_the_placeholder_is(db, given):
     assert add_site(**given).pk == Site.objects.get().pk
     assert get_config(Site.objects.get()).slug == "example-com"
@@ -151,7 +159,11 @@ def test_a_site_is_renamed(site, environment):
     sync()
     change_site(site, domain="New.example.org", name="New", slug="new")
     config = get_config(site)
-    assert (config.slug, config.production_domain, config.site.name) == ("new", "new.example.org", "New")
+    assert (config.slug, config.production_domain, config.site.name) == (
+        "new",
+        "new.example.org",
+        "New",
+    )
     host = {"live": "new.example.org", "local": "new.localhost:8000"}[environment]
     assert columns(site)[0] == host
     assert resolver.find(host).root.site.pk == site.pk

@@ -44,7 +44,7 @@ WAYS_TO_READ = {
     "dict key": lambda value: {value: value}[value + 0],
     "list index": lambda value: list(range(1000))[value],
     "range": lambda value: len(range(value)),
-    "bool": lambda value: value if value else 0,
+    "bool": lambda value: value if bool(value) else 0,
     "bytes": lambda value: int.from_bytes(value.to_bytes(4, "big"), "big"),
     "database": lambda value: Site.objects.get(domain=ask_database(value)).pk,
     "filter": lambda value: Site.objects.filter(pk=value).get().pk,

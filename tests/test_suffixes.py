@@ -55,7 +55,9 @@ def test_the_data_file_is_what_the_tool_renders():
     assert tool.TARGET.read_text("ascii") == tool.render(), "run `make suffixes`"
 
 
-@pytest.mark.parametrize("name", ["com", "co.uk", "github.io", "ck", "any.ck", "xn--p1ai", "k12.ca.us"])
+@pytest.mark.parametrize(
+    "name", ["com", "co.uk", "github.io", "ck", "any.ck", "xn--p1ai", "k12.ca.us"]
+)
 def test_no_site_is_named_like_a_public_suffix(name):
     with pytest.raises(ValidationError) as raised:
         clean_domain(name)
@@ -66,7 +68,9 @@ def test_no_site_is_named_like_a_public_suffix(name):
         clean_domain(f"{name}:8000")
 
 
-@pytest.mark.parametrize("name", ["example.co.uk", "www.ck", "localhost", "intranet", "me.github.io"])
+@pytest.mark.parametrize(
+    "name", ["example.co.uk", "www.ck", "localhost", "intranet", "me.github.io"]
+)
 def test_names_below_suffixes_and_private_names_are_free(name):
     assert clean_domain(name) == name
 

@@ -6,16 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin
-from django.contrib.sites import admin as django_sites_admin
+from django.contrib.sites import admin as _django_admin  # noqa: F401 - registers Site: see below
 from django.contrib.sites.models import Site
 from django.core.exceptions import ValidationError
+from django.forms.models import BaseInlineFormSet
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from sitefleet.addresses import site_url
-
+from sitefleet.environments import get_environment
 from sitefleet.exceptions import SiteError
 from sitefleet.models import (
+    SLUG_LENGTH,
     Alias,
     SiteConfig,
     State,
@@ -24,7 +27,7 @@ from sitefleet.models import (
     ensure_free,
     validate_slug,
 )
-from sitefleet.registry import add_site, change_site, get_config, set_state
+from sitefleet.registry import add_site, change_site, columns_for, get_config, set_state
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -33,8 +36,10 @@ if TYPE_CHECKING:
     FormBase = forms.ModelForm[Site]
     AdminBase = admin.ModelAdmin[Site]
     InlineBase = admin.TabularInline[Alias, Site]
+    FormSetBase = BaseInlineFormSet[Alias, Site, forms.ModelForm[Alias]]
 else:
     FormBase, AdminBase, InlineBase = forms.ModelForm, admin.ModelAdmin, admin.TabularInline
+    FormSetBase = BaseInlineFormSet
 
 
 class SiteForm(FormBase):
@@ -47,12 +52,13 @@ class SiteForm(FormBase):
     )
     slug = forms.CharField(
         label=_("Slug"),
-        validators=[validate_slug],
+        max_length=SLUG_LENGTH,
         help_text=SiteConfig._meta.get_field("slug").help_text,
     )
     path_prefix = forms.CharField(
         label=_("Path prefix"),
         required=False,
+        max_length=SiteConfig._meta.get_field("path_prefix").max_length,
         help_text=SiteConfig._meta.get_field("path_prefix").help_text,
     )
     state = forms.ChoiceField(label=_("State"), choices=State.choices, initial=State.ACTIVE)
@@ -67,11 +73,13 @@ class SiteForm(FormBase):
             config = get_config(self.instance)
             for name in ("slug", "path_prefix", "state"):
                 self.initial.setdefault(name, getattr(config, name))
-            self.initial.setdefault("domain", config.production_domain)
+            # Instead of what the model form has found in Django's row.
+            self.initial["domain"] = config.production_domain
 
     def clean_slug(self) -> str:
-        """Refuse a slug that another site has."""
+        """Bring the slug into normal form; refuse one that another site has."""
         slug = self.cleaned_data["slug"].lower()
+        validate_slug(slug)
         if SiteConfig.objects.filter(slug=slug).exclude(pk=self.instance.pk).exists():
             raise ValidationError(_("The slug %(slug)s is taken."), params={"slug": slug})
         return str(slug)
@@ -83,40 +91,70 @@ class SiteForm(FormBase):
     def clean(self) -> dict[str, Any]:
         """See that the domain can be had."""
         cleaned = super().clean() or self.cleaned_data
-        domain, prefix = cleaned.get("domain", ""), cleaned.get("path_prefix", "")
         try:
-            if domain:
-                cleaned["domain"] = clean_domain(domain)
-                ensure_free(cleaned["domain"], site=self.instance.pk or 0, path_prefix=prefix)
-            elif prefix:
-                raise ValidationError(_("A site below a path prefix needs a domain."))
+            self._clean_address(cleaned)
         except ValidationError as error:
             self.add_error("domain", error)
         return cleaned
+
+    def _clean_address(self, cleaned: dict[str, Any]) -> None:
+        domain, prefix = cleaned.get("domain", ""), cleaned.get("path_prefix", "")
+        if prefix and not domain:
+            raise ValidationError(_("A site below a path prefix needs a domain."))
+        if domain:
+            cleaned["domain"] = domain = clean_domain(domain)
+            ensure_free(domain, site=self.instance.pk or 0, path_prefix=prefix)
+        columns_for(cleaned.get("slug", ""), domain, prefix, get_environment())
+
+    def validate_unique(self) -> None:
+        """Leave it to `clean`: sites below path prefixes may share a domain."""
+
+
+class AliasFormSet(FormSetBase):
+    """Aliases that are free of each other and of the domain that is saved with them."""
+
+    def clean(self) -> None:
+        """Refuse a name that is given twice in one form."""
+        super().clean()
+        taken = {self.instance.domain}
+        for form in self.forms:
+            if form in self.deleted_forms or not (form.has_changed() or form.instance.pk):
+                continue
+            if form.instance.name in taken and "name" not in form.errors:
+                message = _("%(name)s is given to this site twice.")
+                params = {"name": form.instance.name}
+                form.add_error("name", ValidationError(message, params=params))
+            taken.add(form.instance.name)
 
 
 class AliasInline(InlineBase):
     """The aliases of a site, below its form."""
 
     model = Alias
+    formset = AliasFormSet
     extra = 1
 
 
-@admin.action(description=_("Set to active"))
+@admin.action(description=_("Set to active"), permissions=("change",))
 def set_active(modeladmin: SiteAdmin, request: HttpRequest, queryset: QuerySet[Site]) -> None:
     """Set the chosen sites to active."""
-    _set_states(queryset, State.ACTIVE)
+    _set_states(modeladmin, request, queryset, State.ACTIVE)
 
 
-@admin.action(description=_("Set to maintenance"))
+@admin.action(description=_("Set to maintenance"), permissions=("change",))
 def set_maintenance(modeladmin: SiteAdmin, request: HttpRequest, queryset: QuerySet[Site]) -> None:
     """Set the chosen sites to maintenance."""
-    _set_states(queryset, State.MAINTENANCE)
+    _set_states(modeladmin, request, queryset, State.MAINTENANCE)
 
 
-def _set_states(sites: QuerySet[Site], state: State) -> None:
-    for site in sites:
-        set_state(site, state)
+def _set_states(
+    modeladmin: SiteAdmin, request: HttpRequest, sites: QuerySet[Site], state: State
+) -> None:
+    count = len([set_state(site, state) for site in sites])
+    message = ngettext(
+        "%(count)d site is %(state)s now.", "%(count)d sites are %(state)s now.", count
+    )
+    modeladmin.message_user(request, message % {"count": count, "state": state.label})
 
 
 class SiteAdmin(AdminBase):
@@ -148,7 +186,7 @@ class SiteAdmin(AdminBase):
     def production_domain(self, site: Site) -> str:
         """Show the production domain, with the path prefix."""
         config = get_shown_config(site)
-        return f"{config.production_domain}{config.path_prefix}" or "–"
+        return f"{config.production_domain}{config.path_prefix}" or "-"
 
     @admin.display(description=_("state"), ordering="siteconfig__state")
     def state(self, site: Site) -> str:
@@ -159,11 +197,11 @@ class SiteAdmin(AdminBase):
     def open_link(self, site: Site | None) -> str:
         """Link to the site in this environment."""
         if site is None or not site.pk:
-            return "–"
+            return "-"
         try:
-            url = site_url(site.pk)
-        except (SiteError, Site.DoesNotExist):
-            return "–"
+            url = site_url(get_shown_config(site).presented_site())
+        except SiteError:
+            return "-"
         return format_html('<a href="{}" target="_blank" rel="noopener">{}</a>', url, url)
 
     def save_model(self, request: HttpRequest, obj: Site, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's signature
@@ -174,8 +212,7 @@ class SiteAdmin(AdminBase):
             change_site(obj, **given)
             set_state(obj, data["state"])
         else:
-            site = add_site(**given, state=data["state"])
-            obj.pk, obj.domain, obj._state.adding = site.pk, site.domain, False
+            obj.pk = add_site(**given, state=data["state"]).pk
         obj.refresh_from_db()
 
 
@@ -185,5 +222,7 @@ def get_shown_config(site: Site) -> SiteConfig:
     return config if config is not None else get_config(site)
 
 
-admin.site.unregister(django_sites_admin.Site)
+# Whatever comes first in INSTALLED_APPS: Django's own has been registered by its import above.
+if admin.site.is_registered(Site):
+    admin.site.unregister(Site)
 admin.site.register(Site, SiteAdmin)

@@ -6,12 +6,12 @@ without the request and without context processors: there may be no site and no 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.contrib.sites.models import Site
 from django.http import (
     HttpResponse,
     HttpResponseNotAllowed,
@@ -19,7 +19,7 @@ from django.http import (
 )
 from django.shortcuts import resolve_url
 from django.template import Context, Engine, TemplateDoesNotExist, loader
-from django.urls import NoReverseMatch, get_script_prefix, reverse
+from django.urls import NoReverseMatch, get_script_prefix
 from django.utils.cache import add_never_cache_headers
 
 from sitefleet import hosts
@@ -47,6 +47,12 @@ class PermanentRedirectKeepingMethod(HttpResponsePermanentRedirect):
     status_code = 308
 
 
+def raw_host(request: Any) -> str:
+    """Return the host that was asked for as Django's settings say, ahead of the gate."""
+    host: str = request._get_raw_host()
+    return host
+
+
 def instead_of_site(request: HttpRequest, match: Match | None) -> HttpResponseBase | None:
     """Return what to answer instead of the site; None when the site is to be served."""
     if match is None:
@@ -65,7 +71,7 @@ def instead_of_site(request: HttpRequest, match: Match | None) -> HttpResponseBa
 
 def unknown_host(request: HttpRequest) -> HttpResponse:
     """Answer 404 for a host that leads to no site, with what to do about it."""
-    raw = request._get_raw_host()
+    raw = raw_host(request)
     environment = get_environment()
     forwarded = request.META.get("HTTP_X_FORWARDED_HOST")
     host = hosts.normalize_header(raw)
@@ -94,9 +100,7 @@ def redirect(request: HttpRequest, match: Match) -> HttpResponseBase:
     # What the server mounts the whole project at stays in front of the prefix of the site.
     script = get_script_prefix().rstrip("/")
     path = request.get_full_path().removeprefix(script)
-    return _redirect(
-        request, f"{get_environment().scheme}://{host}{script}{slash}{prefix}{path}"
-    )
+    return _redirect(request, f"{get_environment().scheme}://{host}{script}{slash}{prefix}{path}")
 
 
 def _redirect(request: HttpRequest, url: str) -> HttpResponseBase:
@@ -123,13 +127,17 @@ def _inactive(request: HttpRequest, match: Match) -> HttpResponseBase | None:
 def _stays_open(request: HttpRequest, match: Match) -> bool:
     """Tell whether the path is one that staff need to log in."""
     path = request.path_info.removeprefix(match.path_prefix) or "/"
+    mount = get_script_prefix().rstrip("/")
     open_paths = list(get_conf().PREVIEW_PATHS)
-    for resolve in (lambda: resolve_url(settings.LOGIN_URL), lambda: reverse("admin:login")):
-        try:
-            open_paths.append(resolve())
-        except NoReverseMatch:
-            continue
-    return any(path.startswith(prefix) for prefix in open_paths if prefix.startswith("/"))
+    for name in (settings.LOGIN_URL, "admin:login"):
+        with suppress(NoReverseMatch):
+            open_paths.append(resolve_url(name))
+    return any(_is_below(path, prefix.removeprefix(mount)) for prefix in open_paths)
+
+
+def _is_below(path: str, prefix: str) -> bool:
+    # A front page that is the login page does not open everything.
+    return path == prefix or (len(prefix) > 1 and path.startswith(f"{prefix.rstrip('/')}/"))
 
 
 def _is_staff(request: HttpRequest, match: Match) -> bool:

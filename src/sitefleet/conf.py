@@ -18,6 +18,7 @@ from sitefleet.exceptions import InvalidHost, InvalidSetting
 
 ENVIRONMENT_VARIABLES = ("DOMAIN_FORMAT", "SCHEME", "SITE")
 SLUG_FIELD = "{slug}"
+HOUR = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Conf:
     live environment, and each site answers on its own domain."""
 
     SCHEME: str = ""
-    """``http`` or ``https`` in the addresses of sites. Empty: ``http`` with DEBUG, else ``https``."""
+    """``http`` or ``https`` in addresses of sites. Empty: ``http`` with DEBUG, else ``https``."""
 
     SITE: str = ""
     """Only in the environment: the site (id, slug or domain) that this process is pinned to."""
@@ -79,7 +80,7 @@ class Problem:
 
 def get_conf() -> Conf:
     """Return the settings of this process. Raises InvalidSetting when one cannot be used."""
-    source = getattr(settings, "SITEFLEET", None), _from_environment()
+    source = getattr(settings, "SITEFLEET", _Cache), _from_environment()  # None is a mistake
     if _Cache.conf is None or _Cache.source[0] is not source[0] or _Cache.source[1] != source[1]:
         values, problems = _read()
         if problems:
@@ -169,8 +170,8 @@ def _why_not_strings(value: list[Any] | tuple[Any, ...]) -> str:
 _REASONS: dict[str, Any] = {
     "DOMAIN_FORMAT": _why_not_format,
     "SCHEME": lambda value: "" if value in {"", "http", "https"} else "It is http or https.",
-    "FRESHNESS": lambda value: "" if 0 <= value <= 3600 else "It is seconds, from 0 to 3600.",
-    "CACHE_SIZE": lambda value: "" if 1 <= value <= 10_000_000 else "It is at least 1.",
+    "FRESHNESS": lambda value: "" if 0 <= value <= HOUR else "It is seconds, from 0 to 3600.",
+    "CACHE_SIZE": lambda value: "" if value >= 1 else "It is at least 1.",
     "RETRY_AFTER": lambda value: "" if value >= 0 else "It is seconds, at least 0.",
     "PREVIEW_PATHS": _why_not_strings,
     "OWN_SUFFIXES": _why_not_strings,

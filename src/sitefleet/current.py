@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections.abc import AsyncGenerator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -22,15 +23,7 @@ from asgiref.sync import iscoroutinefunction
 from sitefleet.exceptions import NoCurrentSite
 
 if TYPE_CHECKING:
-    from collections.abc import (
-        AsyncGenerator,
-        AsyncIterable,
-        AsyncIterator,
-        Callable,
-        Generator,
-        Iterable,
-        Iterator,
-    )
+    from collections.abc import AsyncIterable, Callable, Generator, Iterable
     from contextlib import AbstractContextManager
     from types import TracebackType
 
@@ -177,12 +170,12 @@ def carry_site(function: F) -> F:
     return override_site(get_current_site_id())(function)
 
 
-def carry_iterable(items: Iterable[T]) -> Iterator[T]:
+def carry_iterable(items: Iterable[T]) -> Generator[T, Any, Any]:
     """Iterate over ``items`` under the state of now, whoever asks for the next one and when."""
     return drive((item for item in items), _Steps.here())
 
 
-def carry_async_iterable(items: AsyncIterable[T]) -> AsyncIterator[T]:
+def carry_async_iterable(items: AsyncIterable[T]) -> AsyncGenerator[T, Any]:
     """Iterate over ``items`` under the state of now: `carry_iterable` for ``async for``."""
     return adrive(_each(items), _Steps.here())
 
@@ -248,7 +241,7 @@ class _Steps:
 def drive(
     generator: Generator[T, Any, Any], steps: AbstractContextManager[object]
 ) -> Generator[T, Any, Any]:
-    """Delegate to ``generator`` (PEP 380) with ``steps``, entered anew, around each of its steps."""
+    """Delegate to ``generator`` (PEP 380), with ``steps`` entered anew around each step."""
     step: Callable[[Any], T] = generator.send
     value: Any = None
     while True:
@@ -292,8 +285,13 @@ async def adrive(
 
 
 async def _each(items: AsyncIterable[T]) -> AsyncGenerator[T, Any]:
-    async for item in items:
-        yield item
+    try:
+        async for item in items:
+            yield item
+    finally:
+        # `async for` leaves its generator to the garbage collector, which knows no site.
+        if isinstance(items, AsyncGenerator):
+            await items.aclose()
 
 
 def _replace(pk: int | None) -> None:

@@ -12,8 +12,16 @@ from sitefleet.conf import get_conf
 from sitefleet.environments import Environment, get_environment
 from sitefleet.lookup import forced_match
 from sitefleet.models import SiteConfig, State
-from sitefleet.pipeline import ALIAS_REDIRECTED, ALIAS_SERVED, Match, Row, Step
-from sitefleet.pipeline import decide, look_up, steps_for
+from sitefleet.pipeline import (
+    ALIAS_REDIRECTED,
+    ALIAS_SERVED,
+    Match,
+    Row,
+    Step,
+    decide,
+    look_up,
+    steps_for,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,9 +55,9 @@ def explain(host: str, path: str = "/") -> Explanation:
     environment = get_environment()
     where = environment.format or "live"
     if get_conf().SITE:
-        match = forced_match(normal)
-        told = Told("forced site", f"SITEFLEET_SITE={get_conf().SITE}", _name(match), won=True)
-        return Explanation(host, normal, where, (told,), match, _answer(match, path, environment))
+        forced = forced_match(normal)
+        told = Told("forced site", f"SITEFLEET_SITE={get_conf().SITE}", _name(forced), won=True)
+        return Explanation(host, normal, where, (told,), forced, _answer(forced, path, environment))
     steps = steps_for(normal, environment, www=get_conf().WWW)
     if not steps:
         said = f"does not fit {environment.format}, so it is not looked up"

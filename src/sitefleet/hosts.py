@@ -32,10 +32,7 @@ def normalize(text: str) -> str:
     Raises InvalidHost with the reason when it is none.
     """
     name, port = _split_port(text, text)
-    if name.startswith("["):
-        name = _ipv6(name, text)
-    else:
-        name = _domain(name, text)
+    name = _ipv6(name, text) if name.startswith("[") else _domain(name, text)
     return name if port is None else f"{name}:{port}"
 
 
@@ -149,7 +146,9 @@ def _ipv6(name: str, whole: str) -> str:
         raise InvalidHost(whole, "the brackets hold no IPv6 address") from None
     if address.scope_id is not None or not name.endswith("]"):
         raise InvalidHost(whole, "the brackets hold no IPv6 address")
-    return f"[{address.compressed}]"
+    # One address, one name; and how Python writes these has changed with 3.13.
+    mapped = address.ipv4_mapped
+    return f"[{address.compressed}]" if mapped is None else str(mapped)
 
 
 def _domain(name: str, whole: str) -> str:

@@ -13,7 +13,7 @@ from django.db.models import Q
 from sitefleet import hosts
 from sitefleet.conf import get_conf
 from sitefleet.environments import get_environment
-from sitefleet.exceptions import InvalidHost, UnknownSite
+from sitefleet.exceptions import InvalidHost, NoCurrentSite, UnknownSite
 from sitefleet.models import State
 from sitefleet.pipeline import Match
 from sitefleet.site_id import configured_site_id
@@ -22,6 +22,8 @@ logger = logging.getLogger("sitefleet")
 
 #: Names that are compared in search of a near match; more would take too long to wait for.
 NEAR_MATCH_LIMIT = 20_000
+#: Longer numbers are no ids, and some databases refuse them as parameters.
+ID_LENGTH = 18
 
 
 def get_site(key: str | int, *, source: str = "") -> Site:
@@ -32,9 +34,8 @@ def get_site(key: str | int, *, source: str = "") -> Site:
     """
     text = str(key).strip()
     found = Site.objects.select_related("siteconfig")
-    site = (
-        found.filter(pk=int(text)).first() if _is_id(text) else found.filter(_named(text)).first()
-    )
+    exact = Q(pk=int(text)) if _is_id(text) else Q(siteconfig__slug=text.lower())
+    site = found.filter(exact).first() or found.filter(_named(text)).first()
     if site is None:
         raise UnknownSite(text, _near(text), source)
     config = getattr(site, "siteconfig", None)
@@ -44,8 +45,8 @@ def get_site(key: str | int, *, source: str = "") -> Site:
 def default_site_id() -> int | None:
     """Return the site of this process: that of ``SITEFLEET_SITE``, else ``SITE_ID``, else None.
 
-    Raises UnknownSite when ``SITEFLEET_SITE`` names no site. Where the database does not answer
-    there is no site: ``SITE_ID`` may be another one than the one that was asked for.
+    Raises UnknownSite when ``SITEFLEET_SITE`` names no site, NoCurrentSite when the database does
+    not answer: ``SITE_ID`` may be another site than the one that was asked for.
     """
     key = get_conf().SITE
     if not key:
@@ -53,8 +54,8 @@ def default_site_id() -> int | None:
     try:
         return _pinned_id(key)
     except DatabaseError as error:
-        logger.warning("SITEFLEET_SITE=%s could not be looked up: %s", key, error)
-        return None
+        detail = f"SITEFLEET_SITE={key} could not be looked up: {error}."
+        raise NoCurrentSite(detail) from error
 
 
 @lru_cache(maxsize=8)
@@ -92,23 +93,19 @@ def forced_match(host: str) -> Match:
 
 
 def _is_id(text: str) -> bool:
-    # Longer numbers are no ids, and some databases refuse them as parameters.
-    return text.isascii() and text.isdigit() and len(text) < 19
+    return text.isascii() and text.isdigit() and len(text) <= ID_LENGTH
 
 
 def _named(text: str) -> Q:
-    condition = Q(siteconfig__slug=text.lower())
     try:
         host = hosts.normalize_name(text)
     except InvalidHost:
-        return condition
-    environment = get_environment()
-    slug = environment.slug_in(host)
-    if slug is not None:
-        condition |= Q(siteconfig__slug=slug)
+        return Q(pk__in=())
+    # No slug is empty.
+    slug = get_environment().slug_in(host) or ""
     name = hosts.split(host)[0]
     return (
-        condition
+        Q(siteconfig__slug=slug)
         | Q(domain__in=(host, name), siteconfig__domain__isnull=True)
         | Q(siteconfig__domain__in=(host, name), siteconfig__path_prefix="")
         | Q(pk__in=Site.objects.filter(fleet_aliases__name__in=(host, name)).values("pk"))

@@ -10,9 +10,15 @@ from __future__ import annotations
 import logging
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from asgiref.sync import (
+    async_to_sync,
+    iscoroutinefunction,
+    markcoroutinefunction,
+    sync_to_async,
+)
 from django.contrib.sites import models as django_sites
 from django.http.request import split_domain_port
 
@@ -33,7 +39,7 @@ from sitefleet.prefixes import MountSteps, mark_cookies, mounted
 from sitefleet.resolver import resolver
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
     from contextlib import AbstractContextManager
 
     from django.http import HttpRequest, StreamingHttpResponse
@@ -111,7 +117,7 @@ class SiteMiddleware:
         # than all of this.
         meta = request.META
         forwarded = "HTTP_X_FORWARDED_HOST" in meta
-        entry = resolver.peek(request._get_raw_host() if forwarded else meta.get("HTTP_HOST", ""))
+        entry = resolver.peek(answers.raw_host(request) if forwarded else meta.get("HTTP_HOST", ""))
         if entry is None or entry.below or self.forced:
             return None
         match = entry.root
@@ -119,7 +125,7 @@ class SiteMiddleware:
 
     def _examine(self, request: HttpRequest) -> Match | HttpResponseBase:
         """Return the match for any host, or what to answer instead; may query."""
-        raw = request._get_raw_host()
+        raw = answers.raw_host(request)
         try:
             match = forced_match(raw) if self.forced else resolver.find(raw).at(request.path_info)
         except InvalidHost as error:
@@ -142,7 +148,7 @@ def _mount(request: HttpRequest, match: Match) -> AbstractContextManager[None]:
 
 def _enter(request: HttpRequest, match: Match) -> State | None:
     frame = match.frame
-    request.site = match.site  # type: ignore[attr-defined]
+    request.site = match.site
     # What Django and third-party code get from Site.objects.get_current().
     django_sites.SITE_CACHE[frame[0]] = match.site
     outer = current_state.get()
@@ -160,14 +166,23 @@ def _finish(request: HttpRequest, response: HttpResponseBase, match: Match) -> N
 def _carry_body(response: StreamingHttpResponse, match: Match) -> None:
     """Let the body be produced, and closed, under the site: that happens after this is over."""
     if getattr(response, "file_to_stream", None) is not None:
-        return  # Bytes of an open file: nothing in them asks for the site, servers send them faster.
+        return  # Bytes of an open file ask for no site, and servers send them faster as they are.
     under_site = override_site(match.frame[0])
-    closers = response._resource_closers
+    closers = cast("Any", response)._resource_closers
     closers[:] = [under_site(closer) for closer in closers]
-    body = response.streaming_content
+    # `streaming_content` refers back to the response: a body that is dropped unread would wait for
+    # the garbage collector, which closes what is in such a circle in any order.
+    body = response._iterator  # type: ignore[attr-defined]
     if response.is_async:
         items = carry_async_iterable(body)
-        response.streaming_content = adrive(items, MountSteps()) if match.path_prefix else items
+        items = adrive(items, MountSteps()) if match.path_prefix else items
+        response.streaming_content = items
+        # Django only drops an async body, when a client has left.
+        closers.append(partial(async_to_sync(_close), items))
     else:
         parts = carry_iterable(body)
         response.streaming_content = drive(parts, MountSteps()) if match.path_prefix else parts
+
+
+async def _close(body: AsyncGenerator[Any, Any]) -> None:
+    await body.aclose()

@@ -34,10 +34,11 @@ if TYPE_CHECKING:
 
 HOST_LENGTH = hosts.MAX_NAME + len(":65535")
 SLUG_LENGTH = hosts.MAX_LABEL
+PREFIX_LENGTH = 100
 
 validate_slug = RegexValidator(
-    r"^(?![0-9]+\Z)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\Z",
-    _("A slug has small letters, digits and inner hyphens, and is not just a number."),
+    r"^(?![0-9]+\Z)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z",
+    _("A slug has small letters, digits and inner hyphens, at most 63, and is no number."),
 )
 _SEGMENT = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._~-]+")
 
@@ -67,10 +68,13 @@ def clean_domain(text: str, *, wildcard: bool = False) -> str:
 def clean_path_prefix(text: str) -> str:
     """Return a path prefix as ``/de`` or ``/de/berlin``, empty for none. Raises ValidationError."""
     segments = text.strip().strip("/").split("/") if text.strip().strip("/") else []
+    prefix = "".join(f"/{segment}" for segment in segments)
     if not all(_SEGMENT.fullmatch(segment) for segment in segments):
-        message = _("A path prefix looks like /de or /de/berlin.")
-        raise ValidationError(message, code="invalid")
-    return "".join(f"/{segment}" for segment in segments)
+        raise ValidationError(_("A path prefix looks like /de or /de/berlin."), code="invalid")
+    if len(prefix) > PREFIX_LENGTH:
+        message = _("A path prefix is not longer than %(limit)s characters.")
+        raise ValidationError(message, code="too_long", params={"limit": PREFIX_LENGTH})
+    return prefix
 
 
 class SiteConfig(models.Model):
@@ -90,10 +94,10 @@ class SiteConfig(models.Model):
         validators=[validate_slug],
         help_text=_("Short name of the site: in commands, and in its host outside of production."),
     )
-    domain = models.CharField(
+    domain = models.CharField(  # noqa: DJ001 - NULL is not empty: see above
         _("production domain, while Site.domain is borrowed"),
         max_length=HOST_LENGTH,
-        null=True,  # NULL is not empty: see above
+        null=True,
         blank=True,
         default=None,
         editable=False,
@@ -101,7 +105,7 @@ class SiteConfig(models.Model):
     )
     path_prefix = models.CharField(
         _("path prefix"),
-        max_length=100,
+        max_length=PREFIX_LENGTH,
         blank=True,
         default="",
         help_text=_("Serve the site below this path of its domain, as in /de. Usually empty."),
@@ -126,6 +130,12 @@ class SiteConfig(models.Model):
     def __str__(self) -> str:
         return self.slug
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save in normal form. Raises ValidationError."""
+        self.clean()
+        validate_slug(self.slug)
+        super().save(*args, **kwargs)
+
     def clean(self) -> None:
         """Bring slug and path prefix into normal form. Raises ValidationError."""
         self.slug = self.slug.strip().lower()
@@ -133,12 +143,6 @@ class SiteConfig(models.Model):
             self.path_prefix = clean_path_prefix(self.path_prefix)
         except ValidationError as error:
             raise ValidationError({"path_prefix": error.messages}) from None
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        """Save in normal form. Raises ValidationError."""
-        self.clean()
-        validate_slug(self.slug)
-        super().save(*args, **kwargs)
 
     @property
     def production_domain(self) -> str:
@@ -179,6 +183,12 @@ class Alias(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save in normal form, each name once in the fleet. Raises ValidationError."""
+        with registry_lock(kwargs.get("using")):
+            self.clean()
+            super().save(*args, **kwargs)
+
     def clean(self) -> None:
         """Bring the name into normal form and see that it is free. Raises ValidationError."""
         try:
@@ -186,12 +196,6 @@ class Alias(models.Model):
             ensure_free(self.name, alias=self.pk)
         except ValidationError as error:
             raise ValidationError({"name": error.messages}) from None
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        """Save in normal form, each name once in the fleet. Raises ValidationError."""
-        with registry_lock(kwargs.get("using")):
-            self.clean()
-            super().save(*args, **kwargs)
 
 
 class Generation(models.Model):
@@ -232,7 +236,8 @@ def ensure_free(
     ``site`` is the primary key of the site that is to have it as its domain, below
     ``path_prefix``; without one it is to be the alias with the primary key ``alias``.
     """
-    taken = Alias.objects.filter(name=name).exclude(pk=alias).select_related("site").first()
+    aliases = Alias.objects.filter(name=name).exclude(pk=alias or 0)
+    taken = aliases.select_related("site").first()
     if taken is not None:
         own = taken.site_id == site
         message = _(
@@ -240,7 +245,7 @@ def ensure_free(
             " “manage.py sites alias promote %(name)s”."
         )
         raise _taken(name, taken.site, message if own else _("%(name)s is an alias of %(owner)s."))
-    for owner in sites_named(name).exclude(pk=site).select_related("siteconfig"):
+    for owner in sites_named(name).exclude(pk=site or 0).select_related("siteconfig"):
         config = getattr(owner, "siteconfig", None)
         if site is None or (config.path_prefix if config else "") == path_prefix:
             raise _taken(name, owner, _("%(name)s is the domain of %(owner)s."))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib.sites.models import Site
 from django.core.exceptions import ValidationError
-from django.db import router
+from django.db import router, transaction
 
 from sitefleet.conf import get_conf
 from sitefleet.models import (
@@ -21,11 +21,18 @@ from sitefleet.models import (
     validate_slug,
 )
 from sitefleet.registry import add_site, change_site, get_config, placeholder
+from sitefleet.resolver import resolver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-KEYS = {"id": int, "domain": str, "name": str, "aliases": (list, tuple), "path_prefix": str}
+KEYS: dict[str, Any] = {
+    "id": int,
+    "domain": str,
+    "name": str,
+    "aliases": (list, tuple),
+    "path_prefix": str,
+}
 
 
 @dataclass(slots=True)
@@ -36,10 +43,6 @@ class Report:
     updated: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
     missing_in_settings: list[str] = field(default_factory=list)
-
-
-class _DryRun(Exception):  # noqa: N818 - no error: it undoes the transaction
-    pass
 
 
 def populate(*, dry_run: bool = False) -> Report:
@@ -54,16 +57,16 @@ def populate(*, dry_run: bool = False) -> Report:
     problems = list(find_problems(wanted))
     if problems:
         raise ValidationError(problems)
-    try:
-        with registry_lock(using):
-            for slug, spec in wanted.items():
-                getattr(report, _put(slug, spec)).append(slug)
-            known = SiteConfig.objects.exclude(slug__in=wanted).order_by("slug")
-            report.missing_in_settings = list(known.values_list("slug", flat=True))
-            if dry_run:
-                raise _DryRun
-    except _DryRun:
-        pass
+    with registry_lock(using):
+        # Ids that are given go first, before one that the database gives takes their place.
+        for slug, spec in sorted(wanted.items(), key=lambda item: "id" not in item[1]):
+            _ensure_own_id(slug, spec.get("id"), wanted)
+            getattr(report, _put(slug, spec)).append(slug)
+        known = SiteConfig.objects.exclude(slug__in=wanted).order_by("slug")
+        report.missing_in_settings = list(known.values_list("slug", flat=True))
+        if dry_run:
+            transaction.set_rollback(True, using=using)
+    resolver.expire(using)
     return report
 
 
@@ -99,7 +102,8 @@ def _unusable_values(where: str, spec: dict[Any, Any]) -> Iterator[str]:
             yield f"{where}: {key!r} cannot be {value!r}."
     for alias in _aliases(spec):
         if not isinstance(alias, str) and not _is_alias_dict(alias):
-            yield f"{where}: an alias is a name or {{'name': ..., 'redirect': True}}, not {alias!r}."
+            form = "{'name': ..., 'redirect': True}"
+            yield f"{where}: an alias is a name or {form}, not {alias!r}."
     try:
         if isinstance(spec.get("domain"), str) and spec["domain"]:
             clean_domain(spec["domain"])
@@ -109,6 +113,14 @@ def _unusable_values(where: str, spec: dict[Any, Any]) -> Iterator[str]:
             clean_domain(name, wildcard=True)
     except ValidationError as error:
         yield f"{where}: {' '.join(error.messages)}"
+
+
+def _ensure_own_id(slug: str, pk: int | None, wanted: Mapping[str, Any]) -> None:
+    """Raise ValidationError when an id is that of a site which the settings name otherwise."""
+    owner = SiteConfig.objects.filter(pk=pk).exclude(slug=slug).first()
+    if pk is not None and owner is not None and owner.slug in wanted:
+        message = f"SITEFLEET['SITES'][{slug!r}]: the id {pk} is that of {owner.slug!r}."
+        raise ValidationError(message)
 
 
 def _put(slug: str, spec: dict[str, Any]) -> str:
@@ -135,7 +147,7 @@ def _find(slug: str, pk: int | None) -> Site | None:
 def _snapshot(site: Site) -> tuple[Any, ...]:
     config = get_config(site)
     row = config.site
-    aliases = row.fleet_aliases.order_by("pk").values_list("name", "redirect")  # type: ignore[attr-defined]
+    aliases = row.fleet_aliases.order_by("pk").values_list("name", "redirect")
     return row.domain, row.name, config.slug, config.domain, config.path_prefix, list(aliases)
 
 

@@ -55,7 +55,7 @@ def columns_for(
     return column, kept
 
 
-def add_site(
+def add_site(  # noqa: PLR0913 - what there is to say of a site, by keyword
     slug: str = "",
     *,
     name: str = "",
@@ -69,19 +69,14 @@ def add_site(
     The placeholder ``example.com`` that Django's ``migrate`` makes becomes the first site.
     Raises ValidationError.
     """
-    domain, path_prefix = (clean_domain(domain) if domain else ""), clean_path_prefix(path_prefix)
+    domain, path_prefix = _clean_or_none(domain), clean_path_prefix(path_prefix)
     with registry_lock():
-        site = placeholder(pk) or Site(pk=pk)
-        if site._state.adding and pk is not None and Site.objects.filter(pk=pk).exists():
+        site = placeholder(pk)
+        if site is None and pk is not None and Site.objects.filter(pk=pk).exists():
             raise ValidationError(_("The id %(pk)s is taken."), params={"pk": pk})
+        site = site or Site(pk=pk)
         slug = slug.strip().lower() or (make_slug(domain, for_site=site.pk) if domain else "")
-        validate_slug(slug)
-        if SiteConfig.objects.filter(slug=slug).exclude(pk=site.pk).exists():
-            raise ValidationError(_("The slug %(slug)s is taken."), params={"slug": slug})
-        if path_prefix and not domain:
-            raise ValidationError(_("A site below a path prefix needs a domain."))
-        if domain:
-            ensure_free(domain, site=site.pk or 0, path_prefix=path_prefix)
+        _check_address(slug, domain, path_prefix, site.pk)
         column, kept = columns_for(slug, domain, path_prefix, get_environment())
         site.domain, site.name = column, (name or domain or slug)[: _name_length()]
         _save_as_is(site, slug)
@@ -104,24 +99,18 @@ def change_site(
     path_prefix: str | None = None,
 ) -> SiteConfig:
     """Change what is given of a site, and nothing when nothing differs. Raises ValidationError."""
+    if name is not None and not name.strip():
+        raise ValidationError(_("A site needs a name."))
     with registry_lock():
         config = get_config(site)
-        row = config.site
+        row, environment = config.site, get_environment()
+        column, kept = row.domain, config.domain
         new_slug = config.slug if slug is None else slug.strip().lower()
-        old_domain = config.production_domain
-        new_domain = old_domain if domain is None else (clean_domain(domain) if domain else "")
+        new_domain = config.production_domain if domain is None else _clean_or_none(domain)
         prefix = config.path_prefix if path_prefix is None else clean_path_prefix(path_prefix)
-        if new_domain and (new_domain, prefix) != (old_domain, config.path_prefix):
-            ensure_free(new_domain, site=row.pk, path_prefix=prefix)
-        if prefix and not new_domain:
-            raise ValidationError(_("A site below a path prefix needs a domain."))
-        validate_slug(new_slug)
-        if SiteConfig.objects.filter(slug=new_slug).exclude(pk=row.pk).exists():
-            raise ValidationError(_("The slug %(slug)s is taken."), params={"slug": new_slug})
-        environment = get_environment()
-        column, kept = columns_for(new_slug, new_domain, prefix, environment)
-        if not environment.is_live and (slug is None and domain is None and path_prefix is None):
-            column, kept = row.domain, config.domain
+        if environment.is_live or not (slug is None and domain is None and path_prefix is None):
+            _check_address(new_slug, new_domain, prefix, row.pk)
+            column, kept = columns_for(new_slug, new_domain, prefix, environment)
         wanted = (new_slug, kept, prefix)
         if wanted != (config.slug, config.domain, config.path_prefix):
             config.slug, config.domain, config.path_prefix = wanted
@@ -199,6 +188,21 @@ def placeholder(pk: int | None = None) -> Site | None:
     slug, domain = (config.slug, config.production_domain) if config else ("", sites[0].domain)
     untouched = (domain, sites[0].name) == ("example.com", "example.com")
     return sites[0] if untouched and slug in ("", "example-com") else None
+
+
+def _clean_or_none(domain: str) -> str:
+    return clean_domain(domain) if domain.strip() else ""
+
+
+def _check_address(slug: str, domain: str, path_prefix: str, site: int | None) -> None:
+    """Raise ValidationError unless a site (its primary key, or None) can have this address."""
+    validate_slug(slug)
+    if SiteConfig.objects.filter(slug=slug).exclude(pk=site).exists():
+        raise ValidationError(_("The slug %(slug)s is taken."), params={"slug": slug})
+    if path_prefix and not domain:
+        raise ValidationError(_("A site below a path prefix needs a domain."))
+    if domain:
+        ensure_free(domain, site=site or 0, path_prefix=path_prefix)
 
 
 def _save_as_is(site: Site, slug: str) -> None:

@@ -136,7 +136,7 @@ class Resolver:
         Kept in Django's own cache of sites. Raises Site.DoesNotExist.
         """
         self.refresh()
-        site = django_sites.SITE_CACHE.get(pk)
+        site: Site | None = django_sites.SITE_CACHE.get(pk)
         if site is None or shown(site) is None:
             self._memory_to_fill(_connection())
             site = django_sites.Site.objects.select_related("siteconfig").get(pk=pk)
@@ -181,7 +181,7 @@ class Resolver:
         """Look at the generation at the next call: something was changed in this process."""
         connection = connections[using] if using else _connection()
         if connection.in_atomic_block:
-            self._views[connection] = View(connection, self._memory, 0.0)
+            self._keep_view(connection, self._memory, 0.0)
         else:
             self.announced()
 
@@ -189,6 +189,14 @@ class Resolver:
         """Look at the generation at the next call: another process says that it has changed."""
         self._news = object()
         self._due = 0.0
+
+    def forked(self) -> None:
+        """Look at the generation at the next call, as a process that has just been forked.
+
+        Threads end with a fork: the one that may hold the lock, and the listener.
+        """
+        self._lock = Lock()
+        self.announced()
 
     def is_empty(self) -> bool:
         """Tell whether there is no site yet but the placeholder that Django's ``migrate`` makes."""
@@ -242,8 +250,8 @@ class Resolver:
                 self._memory = Memory(token, conf.CACHE_SIZE)
             if changed or self._clear_again:
                 django_sites.Site.objects.clear_cache()
-            # That cache may get an older site back from a request that was under way, and holds
-            # what open transactions of this process read, which may be rolled back.
+            # That cache may get an older site back from a request that is under way, or from a
+            # transaction that sees something else.
             self._clear_again = changed or bool(self._views)
             self.after_look()
         self._due = now + conf.FRESHNESS
@@ -251,7 +259,7 @@ class Resolver:
             self._due = 0.0  # Changed while we looked, perhaps too late for our answer.
 
     def _drop_view(self, connection: BaseDatabaseWrapper) -> None:
-        """The transaction is over, and may have been rolled back: look at what is true now."""
+        """Look at what is true now: the transaction is over, and may have been rolled back."""
         self._views.pop(connection, None)
         self._due = 0.0
         django_sites.Site.objects.clear_cache()
@@ -284,8 +292,13 @@ class Resolver:
         if token != memory.token:
             memory = Memory(token, conf.CACHE_SIZE)
             django_sites.Site.objects.clear_cache()
-        self._views[connection] = View(connection, memory, now + conf.FRESHNESS)
+        self._keep_view(connection, memory, now + conf.FRESHNESS)
         return memory
+
+    def _keep_view(self, connection: BaseDatabaseWrapper, memory: Memory, due: float) -> None:
+        self._views[connection] = View(connection, memory, due)
+        # Django's cache is one for all: it may get what this transaction reads.
+        self._clear_again = True
 
     @staticmethod
     def _load(host: str, connection: BaseDatabaseWrapper) -> Entry:

@@ -18,6 +18,7 @@ from django.conf import LazySettings, settings
 from django.utils.functional import empty
 
 from sitefleet.current import current_state
+from sitefleet.exceptions import InvalidSetting, NoCurrentSite
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,34 +28,41 @@ NAME = "SITE_ID"
 
 def configured_site_id() -> int | None:
     """Return the ``SITE_ID`` of the settings themselves, or None."""
-    if settings._wrapped is empty:
-        settings._setup()
-    value: Any = getattr(settings._wrapped, NAME, None)
+    lazy: Any = settings
+    if lazy._wrapped is empty:
+        lazy._setup()
+    value: Any = getattr(lazy._wrapped, NAME, None)
     # Anything else is handed out as it is: Django's check sites.E101 tells what is wrong with it.
     return int(value) if isinstance(value, int) else value
 
 
 def follow_current_site(
     default: Callable[[], int | None],
-    before_read: Callable[[int | None], None] = lambda _: None,
+    before_read: Callable[..., None] = lambda *_, **__: None,
 ) -> None:
     """Let ``settings.SITE_ID`` follow the current site, else ``default()``.
 
-    ``before_read`` is called at each look, with the id of the site that was entered here, or None.
+    ``before_read`` is called at each look with that id, and whether the site was ``entered``.
     """
 
     def read(_: LazySettings) -> Any:
         state = current_state.get()
         active = None if state is None else state[0]
-        before_read(active)
         if active is not None:
+            before_read(active)
             return active
-        value = default()
+        try:
+            value = default()
+        except (InvalidSetting, NoCurrentSite) as error:
+            # What stands in the settings, then: Django's checks look here, ahead of ours and of
+            # the first `migrate`. Without settings or database no other code gets far.
+            raise AttributeError(NAME) from error
+        before_read(value, entered=False)
         if value is None:
             raise AttributeError(NAME)  # as for any setting that is not set
         return value
 
-    def write(instance: LazySettings, value: Any) -> None:
+    def write(instance: Any, value: Any) -> None:
         setattr(instance._wrapped, NAME, value)
 
     # A property is a data descriptor, which wins over the cache in the settings object, and it is

@@ -1,4 +1,4 @@
-"""Django's own ``Site`` rows, whoever saves them: in normal form, unique, each with a SiteConfig."""
+"""Django's ``Site`` rows, whoever saves them: in normal form, unique, each with a SiteConfig."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from sitefleet.models import (
     SiteConfig,
     clean_domain,
     ensure_free,
+    registry_lock,
 )
 from sitefleet.presented import present, shown
 from sitefleet.resolver import resolver
@@ -72,6 +73,14 @@ def _before_site(
     if view is not None and instance.domain in (view.host, view.row_domain):
         instance.domain = view.row_domain
         return
+    # In a transaction, such as the admin's, the name is ours from here on. Without one a name that
+    # becomes an alias at the same moment slips through; `add_site` and `change_site` have one.
+    with registry_lock(using):
+        _follow(instance, using)
+
+
+def _follow(instance: Site, using: str) -> None:
+    """See to a domain that somebody else has put into Django's column. Raises ValidationError."""
     configs = SiteConfig.objects.using(using).select_related("site")
     config = configs.filter(pk=instance.pk).first()
     if config and config.domain is not None and config.site.domain == instance.domain:

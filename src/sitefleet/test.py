@@ -14,47 +14,86 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
+from django.contrib.sites.models import Site
 from django.test import AsyncClient, Client
 
 from sitefleet.exceptions import SiteError
 from sitefleet.lookup import forget_pinned
+from sitefleet.prefixes import own_cookie_name
 from sitefleet.presented import shown
 from sitefleet.resolver import resolver
 
 if TYPE_CHECKING:
-    from django.contrib.sites.models import Site
+    from http.cookies import SimpleCookie
 
-    from sitefleet.presented import Shown
+
+class Address:
+    """Where a client asks: the host of a site and, below a path prefix, its path and session."""
+
+    def __init__(self, site: Site | int) -> None:
+        # Asked anew: an instance may come from before an override_settings().
+        view = shown(resolver.site(site if isinstance(site, int) else site.pk))
+        if view is None or not view.host:
+            message = f"Site {site!r} has no host in this environment, so no client can ask it."
+            raise SiteError(message)
+        self.host = view.host
+        self.path_prefix = view.path_prefix
+        self.session_cookie = settings.SESSION_COOKIE_NAME
+        match = resolver.find(self.host).at(self.path_prefix) if self.path_prefix else None
+        if match is not None:
+            self.session_cookie = own_cookie_name(self.session_cookie, match)
+
+    def full_path(self, path: Any) -> str:
+        """Return a path within the site with its prefix; as in a Location it has it already."""
+        text, prefix = str(path), self.path_prefix
+        return text if f"{text}/".startswith(f"{prefix}/") else f"{prefix}{text}"
+
+    def send_session(self, cookies: SimpleCookie) -> None:
+        """Send the session of ``client.login()`` under the name that the site has for it."""
+        if settings.SESSION_COOKIE_NAME in cookies:
+            cookies[self.session_cookie] = cookies[settings.SESSION_COOKIE_NAME].value
+
+    def take_session(self, cookies: SimpleCookie) -> None:
+        """Let ``client.session`` find the session of the site."""
+        if self.session_cookie in cookies:
+            cookies[settings.SESSION_COOKIE_NAME] = cookies[self.session_cookie].value
 
 
 class SiteClient(Client):
     """Django's test client, asking the host of ``site``, below its path prefix."""
 
     def __init__(self, site: Site | int, **kwargs: Any) -> None:
-        self.address = _address(site)
+        self.address = Address(site)
         super().__init__(HTTP_HOST=self.address.host, **kwargs)
 
     def generic(self, method: str, path: Any, *args: Any, **kwargs: Any) -> Any:
         """Send a request to ``path`` within the site."""
-        return super().generic(method, f"{self.address.path_prefix}{path}", *args, **kwargs)
+        self.address.send_session(self.cookies)
+        response = super().generic(method, self.address.full_path(path), *args, **kwargs)
+        self.address.take_session(self.cookies)
+        return response
 
 
 class AsyncSiteClient(AsyncClient):
     """`SiteClient` for async tests."""
 
     def __init__(self, site: Site | int, **kwargs: Any) -> None:
-        self.address = _address(site)
+        self.address = Address(site)
         super().__init__(**kwargs)
 
     def generic(self, method: str, path: Any, *args: Any, **kwargs: Any) -> Any:
         """Send a request to ``path`` within the site."""
-        return super().generic(method, f"{self.address.path_prefix}{path}", *args, **kwargs)
+        self.address.send_session(self.cookies)
+        return super().generic(method, self.address.full_path(path), *args, **kwargs)
 
     async def request(self, **request: Any) -> Any:
         """Send a request with this host: Django's client would add it to ``testserver``."""
         headers = [header for header in request.get("headers", []) if header[0] != b"host"]
         request["headers"] = [*headers, (b"host", self.address.host.encode("ascii"))]
-        return await super().request(**request)
+        response = await super().request(**request)
+        self.address.take_session(self.cookies)
+        return response
 
 
 def client_for(site: Site | int, **kwargs: Any) -> SiteClient:
@@ -71,13 +110,4 @@ def forget_sites() -> None:
     """Let this process forget all it remembers of sites: after a test that commits."""
     forget_pinned()
     resolver.reset()
-
-
-def _address(site: Site | int) -> Shown:
-    view = None if isinstance(site, int) else shown(site)
-    if view is None or not view.host:
-        view = shown(resolver.site(site if isinstance(site, int) else site.pk))
-    if view is None or not view.host:
-        message = f"Site {site!r} has no host in this environment, so no client can ask it."
-        raise SiteError(message)
-    return view
+    Site.objects.clear_cache()

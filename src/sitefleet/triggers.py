@@ -87,34 +87,38 @@ def _sqlite(table: str) -> list[str]:
     ]
 
 
-_PG_TOKEN = "floor(random() * 9007199254740992)::bigint"
+_PG_RANDOM = "floor(random() * 9007199254740992)::bigint"
 
 
 def _postgresql(table: str) -> list[str]:
     # One statement-level trigger; the notification leaves with the commit. The search path of now
     # is kept, so that the function finds its table whatever the path of the caller is.
-    return [
+    function = (
         "CREATE OR REPLACE FUNCTION sitefleet_changed() RETURNS trigger LANGUAGE plpgsql"
-        f" SET search_path FROM CURRENT AS $$ BEGIN"
-        f" INSERT INTO {GENERATION} (id, token) VALUES (1, {_PG_TOKEN})"
-        f" ON CONFLICT (id) DO UPDATE SET token = {_PG_TOKEN};"
-        f" PERFORM pg_notify('{CHANNEL}', ''); RETURN NULL; END $$",
-        f"DROP TRIGGER IF EXISTS {_name(table, 'any')} ON {table}",
-        f"CREATE TRIGGER {_name(table, 'any')} AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON {table}"
-        " FOR EACH STATEMENT EXECUTE FUNCTION sitefleet_changed()",
-    ]
+        " SET search_path FROM CURRENT AS $$ BEGIN"
+        f" INSERT INTO {GENERATION} (id, token) VALUES (1, {_PG_RANDOM})"
+        f" ON CONFLICT (id) DO UPDATE SET token = {_PG_RANDOM};"
+        f" PERFORM pg_notify('{CHANNEL}', ''); RETURN NULL; END $$"
+    )
+    name = _name(table, "any")
+    trigger = (
+        f"CREATE TRIGGER {name} AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON {table}"
+        " FOR EACH STATEMENT EXECUTE FUNCTION sitefleet_changed()"
+    )
+    return [function, f"DROP TRIGGER IF EXISTS {name} ON {table}", trigger]
 
 
 def _mysql(table: str) -> list[str]:
-    token = "FLOOR(RAND() * 9007199254740992)"
+    new = "FLOOR(RAND() * 9007199254740992)"
     statements = []
     for operation in OPERATIONS:
-        statements += [
-            f"DROP TRIGGER IF EXISTS {_name(table, operation)}",
-            f"CREATE TRIGGER {_name(table, operation)} AFTER {operation.upper()} ON {table}"
-            f" FOR EACH ROW INSERT INTO {GENERATION} (id, token) VALUES (1, {token})"
-            f" ON DUPLICATE KEY UPDATE token = {token}",
-        ]
+        name = _name(table, operation)
+        trigger = (
+            f"CREATE TRIGGER {name} AFTER {operation.upper()} ON {table}"
+            f" FOR EACH ROW INSERT INTO {GENERATION} (id, token) VALUES (1, {new})"
+            f" ON DUPLICATE KEY UPDATE token = {new}"
+        )
+        statements += [f"DROP TRIGGER IF EXISTS {name}", trigger]
     return statements
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from django.core.signals import setting_changed
@@ -24,9 +25,11 @@ WATCHED_SETTINGS = frozenset({"SITEFLEET", "DEBUG", "DATABASES", "DATABASE_ROUTE
 
 def connect(app: AppConfig) -> None:
     """Connect the floors of sitefleet with each other and with Django."""
-    current.wiring.default_site_id = lookup.default_site_id
+    current.wiring.default_site_id = _default_site_id
     current.wiring.load_site = resolver.site
     resolver.after_look = listener.ensure_running
+    if hasattr(os, "register_at_fork"):  # not on Windows
+        os.register_at_fork(after_in_child=resolver.forked)
     site_rows.connect()
     pre_migrate.connect(_before_migrate, sender=app, dispatch_uid="sitefleet.before_migrate")
     post_migrate.connect(_after_migrate, sender=app, dispatch_uid="sitefleet.after_migrate")
@@ -34,7 +37,12 @@ def connect(app: AppConfig) -> None:
     checks.register()
     # With settings that cannot be used the checks are to speak, and not this line.
     if find_problems() or get_conf().FOLLOW_SITE_ID:
-        site_id.follow_current_site(lookup.default_site_id, resolver.before_site_id)
+        site_id.follow_current_site(_default_site_id, resolver.before_site_id)
+
+
+def _default_site_id() -> int | None:
+    # In the first `migrate` there is no site yet that SITEFLEET_SITE could mean.
+    return site_id.configured_site_id() if resolver.paused else lookup.default_site_id()
 
 
 def _before_migrate(**_: Any) -> None:

@@ -1,6 +1,7 @@
 import pytest
 
 from tests.acceptance.browser import Browser, start_browser
+from tests.acceptance.postgres import postgres, postgres_server  # noqa: F401 - fixtures
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,9 @@
 """The demo as a visitor meets it: the real command, real requests, a real browser."""
 
-import http.client
 import os
 import re
 import shutil
-import signal
 import socket
-import subprocess
-import sys
 import time
 from html import unescape
 from pathlib import Path
@@ -15,9 +11,10 @@ from pathlib import Path
 import pytest
 from django.template.loader import render_to_string
 
+from tests.acceptance.demo import EXAMPLE, manage, running_demo
+
 pytestmark = pytest.mark.acceptance
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "countries"
 COUNTRIES = {
     "de": ("de", "Deutschland: Nachrichten, gut sortiert", "18. November 2026"),
     "gh": ("en-gh", "Akwaaba: news from Ghana", "17 November 2026"),
@@ -44,86 +41,11 @@ PAGES = {
 }
 
 
-class Demo:
-    """A running demo."""
-
-    def __init__(self, port, database, log):
-        self.port = port
-        self.database = database
-        self.log = log
-
-    def url(self, host, path="/"):
-        return f"http://{host}:{self.port}{path}"
-
-    def ask(self, host, path="/", method="GET"):
-        """Return the status, the headers and the text of an answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        try:
-            connection.request(method, path, headers={"Host": f"{host}:{self.port}"})
-            answer = connection.getresponse()
-            return answer.status, answer.headers, answer.read().decode()
-        finally:
-            connection.close()
-
-    def path_of_article(self, host):
-        return re.search(r'href="(/news/\d+/)"', self.ask(host)[2]).group(1)
-
-    def wait(self, process):
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and process.poll() is None:
-            try:
-                return self.ask("localhost")
-            except OSError:
-                time.sleep(0.1)
-        return pytest.fail(f"The demo did not start:\n{self.log.read_text()}")
-
-
-def free_port():
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return server.getsockname()[1]
-
-
-def environment(database):
-    env = {name: value for name, value in os.environ.items() if not name.startswith("SITEFLEET_")}
-    env.pop("DJANGO_SETTINGS_MODULE", None)
-    return env | {"COUNTRIES_DB": str(database), "PYTHONUNBUFFERED": "1"}
-
-
-def manage(database, *arguments, folder=EXAMPLE, **variables):
-    return subprocess.run(
-        [sys.executable, "manage.py", *arguments],
-        cwd=folder,
-        env=environment(database) | variables,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    """The demo, as `make demo` runs it, on a port and with a database of its own."""
-    folder = tmp_path_factory.mktemp("demo")
-    port, database, log = free_port(), folder / "db.sqlite3", folder / "log"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [sys.executable, "manage.py", "demo", "--port", str(port)],
-            cwd=EXAMPLE,
-            env=environment(database),
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        running = Demo(port, database, log)
-        running.wait(process)
+    """The demo, without the reloader: sources may be edited while the tests run."""
+    with running_demo(tmp_path_factory.mktemp("demo"), "--noreload") as running:
         yield running
-    finally:
-        # The group: the reloader, and the server that it has started.
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(20)
 
 
 @pytest.mark.parametrize("slug", COUNTRIES)
@@ -189,8 +111,10 @@ def test_an_unknown_host_is_explained(demo):
     assert demo.url("de.localhost") in text
 
 
-def test_the_demo_says_once_what_to_open(demo):
-    log = demo.log.read_text()
+def test_the_demo_says_once_what_to_open_with_the_reloader_too(tmp_path):
+    with running_demo(tmp_path) as demo:
+        log = demo.log.read_text()
+    assert "Watching for file changes" in log
     for host in ("localhost", "de.localhost", "gh.localhost", "us.localhost"):
         assert log.count(f"  {demo.url(host)} ") == 1
     assert "admin / admin" in log
@@ -215,10 +139,23 @@ def test_setting_up_again_changes_nothing_that_was_edited(tmp_path):
     assert manage(database, "shell", "-v", "0", "-c", look).stdout.split() == ["12", "3", "5", "5"]
 
 
-def test_a_port_in_use_is_told_with_the_way_to_another(demo):
-    result = manage(demo.database, "demo", "--port", str(demo.port))
+def test_a_site_added_while_the_demo_runs_is_served_with_the_shared_theme(browser, tmp_path):
+    with running_demo(tmp_path, "--noreload") as demo:
+        added = manage(demo.database, "sites", "add", "fr", "--domain", "example.fr")
+        assert added.returncode == 0, added.stderr
+        time.sleep(1)  # the promised second
+        photograph(browser, "added", demo.url("fr.localhost"), tmp_path)
+        assert browser.text("h1") == "example.fr"
+        assert browser.complaints == []
+        assert demo.url("fr.localhost") in demo.ask("localhost")[2]
+
+
+def test_a_port_in_use_is_told_with_the_way_to_another(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = manage(tmp_path / "db.sqlite3", "demo", "--noreload", "--port", str(port))
     assert result.returncode != 0
-    assert f"Port {demo.port} cannot be used" in result.stderr
+    assert f"Port {port} cannot be used" in result.stderr
     assert "make demo PORT=" in result.stderr
     assert "Traceback" not in result.stderr
 

@@ -24,7 +24,7 @@ MIDDLEWARE = [
 SITEFLEET = {
     # Where each site is on this machine. The live server has no format: there it is the domains.
     "DOMAIN_FORMAT": "{slug}.localhost:8000",
-    # `manage.py sites populate` brings these into the database. Optional: sites can live there alone.
+    # Optional: `manage.py sites populate` brings these into the database.
     "SITES": {
         "portal": {
             "name": "Countries",
@@ -42,6 +42,7 @@ SITEFLEET = {
 
 #: The language of each site; read by pages.middleware.
 SITE_LANGUAGES = {"portal": "en", "de": "de", "gh": "en-gh", "us": "en-us", "br": "pt-br"}
+FORMAT_MODULE_PATH = "countries.formats"
 
 # --- as in any Django project ------------------------------------------------
 

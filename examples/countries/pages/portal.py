@@ -18,8 +18,7 @@ PAGES = {
     ),
     "admin": (
         "The admin of one site",
-        "Same admin, other host: the German one speaks German and lists German articles."
-        " Log in with admin / admin.",
+        "On its host it speaks German and lists German articles. Log in with admin / admin.",
     ),
     "unknown": (
         "A host that leads nowhere",

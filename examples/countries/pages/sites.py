@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.contrib.sites.models import Site
+from django.contrib.staticfiles import finders
 from django.utils.translation import get_language_info
 
 from sitefleet.addresses import site_url
@@ -27,7 +28,8 @@ class Entry:
 
     @property
     def flag(self) -> str:
-        return f"pages/flags/{self.slug}.svg"
+        own = f"pages/flags/{self.slug}.svg"
+        return own if finders.find(own) else f"pages/flags/{PORTAL}.svg"
 
     @property
     def is_open(self) -> bool:
@@ -40,7 +42,7 @@ def slug_of(site: Site) -> str:
 
 def fleet() -> list[Entry]:
     """Return the sites of the fleet, the portal last."""
-    configs = SiteConfig.objects.select_related("site").order_by("site__name")
+    configs = SiteConfig.objects.select_related("site").order_by("site_id")
     entries = [_entry(config) for config in configs]
     return sorted(entries, key=lambda entry: entry.slug == PORTAL)
 

@@ -1,4 +1,6 @@
-"""``--site=ID|SLUG|DOMAIN`` on every command, by one line in ``manage.py``::
+"""``--site=ID|SLUG|DOMAIN`` on every command, by one line in ``manage.py``.
+
+::
 
     from sitefleet.management import execute_from_command_line
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from argparse import SUPPRESS
-from contextlib import ExitStack, contextmanager
+from argparse import SUPPRESS, ArgumentError
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from django.contrib.sites.models import Site
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
     from django.core.management.base import BaseCommand, CommandParser
 
 VARIABLE = "SITEFLEET_SITE"
-#: Commands that act on the project or on the whole fleet: no site to be told about.
-FLEET_WIDE = frozenset(
-    (
-        "check collectstatic compilemessages createcachetable dbshell diffsettings findstatic flush"
-        " forsites help inspectdb makemessages makemigrations migrate optimizemigration resolvehost"
-        " runserver showmigrations sites sqlflush sqlmigrate sqlsequencereset squashmigrations"
-        " startapp startproject test testserver version"
-    ).split()
+_FLEET_WIDE = (
+    "check collectstatic compilemessages createcachetable dbshell diffsettings findstatic flush"
+    " forsites help inspectdb makemessages makemigrations migrate optimizemigration resolvehost"
+    " runserver showmigrations sites sqlflush sqlmigrate sqlsequencereset squashmigrations"
+    " startapp startproject test testserver version"
 )
-#: Of these the only one that minds SITEFLEET_SITE; the others may run before that site exists.
+#: Commands that act on the project or on the whole fleet: no site to be told about.
+FLEET_WIDE = frozenset(_FLEET_WIDE.split())
+#: Of these the ones that mind SITEFLEET_SITE; the others may run before that site exists.
 SERVING = "runserver"
+MINDING = frozenset({SERVING, "resolvehost"})
 
 
 def on_site(command: BaseCommand, name: str) -> BaseCommand:
@@ -45,15 +45,13 @@ def on_site(command: BaseCommand, name: str) -> BaseCommand:
 
     def create_parser(*args: Any, **kwargs: Any) -> CommandParser:
         parser = create(*args, **kwargs)
-        if OPTION not in parser._option_string_actions:
-            # For --help only: it is taken out before the command parses, so nothing is stored.
-            help_text = "act on this site: id, slug or domain"
-            parser.add_argument(OPTION, default=SUPPRESS, metavar="SITE", help=help_text)
+        _add_option(parser)
         return parser
 
     def run_from_argv(argv: list[str]) -> None:
-        if OPTION in create(argv[0], argv[1])._option_string_actions:
-            run(argv)
+        if not _add_option(create(argv[0], argv[1])):
+            with _without_idle_pin():
+                run(argv)
             return
         key, rest = take_option(argv)
         source = OPTION
@@ -62,7 +60,8 @@ def on_site(command: BaseCommand, name: str) -> BaseCommand:
         if key is None:
             if name not in FLEET_WIDE:
                 _tell_default()
-            run(rest)
+            with nullcontext() if name in MINDING else _without_idle_pin():
+                run(rest)
             return
         with acting_on(_find(key, source)) as site:
             if source == VARIABLE and name not in FLEET_WIDE:
@@ -87,10 +86,31 @@ def acting_on(site: Site) -> Iterator[Site]:
                 stack.enter_context(mount(view.path_prefix))
             yield site
     finally:
-        if before is None:
-            os.environ.pop(VARIABLE, None)
-        else:
-            os.environ[VARIABLE] = before
+        _put_back(before)
+
+
+@contextmanager
+def _without_idle_pin() -> Iterator[None]:
+    """Leave SITEFLEET_SITE out where it names no site yet: this command may be the one to make it.
+
+    Django's own checks, and its ``migrate``, look at ``settings.SITE_ID``, which else says so.
+    """
+    before = os.environ.get(VARIABLE)
+    try:
+        default_site_id()
+    except (DatabaseError, SiteError):
+        os.environ.pop(VARIABLE, None)
+    try:
+        yield
+    finally:
+        _put_back(before)
+
+
+def _put_back(value: str | None) -> None:
+    if value is None:
+        os.environ.pop(VARIABLE, None)
+    else:
+        os.environ[VARIABLE] = value
 
 
 def take_option(argv: list[str]) -> tuple[str | None, list[str]]:
@@ -107,6 +127,17 @@ def take_option(argv: list[str]) -> tuple[str | None, list[str]]:
         else:
             key = next(words, "")
     return key, rest + argv[end:]
+
+
+def _add_option(parser: CommandParser) -> bool:
+    """Show the option in a command's help; False when the command has one of its own."""
+    help_text = "act on this site: id, slug or domain"
+    try:
+        # It is taken out before the command parses, so nothing is to be stored.
+        parser.add_argument(OPTION, default=SUPPRESS, metavar="SITE", help=help_text)
+    except ArgumentError:
+        return False
+    return True
 
 
 def _find(key: str, source: str) -> Site:

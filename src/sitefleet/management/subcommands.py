@@ -52,7 +52,7 @@ def list_sites(options: Options) -> list[str]:
 def show(options: Options) -> list[str]:
     """Show one site."""
     config = get_config(get_site(options["site"]))
-    aliases = list(config.site.fleet_aliases.values("name", "redirect"))  # type: ignore[attr-defined]
+    aliases = list(config.site.fleet_aliases.values("name", "redirect"))
     facts = {**_facts(config), "aliases": aliases, "column": config.site.domain}
     if options["json"]:
         return [as_json(facts)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import CommandParser
 from django.db import router, transaction
 
 from sitefleet.management import subcommands
@@ -15,6 +14,8 @@ from sitefleet.resolver import resolver
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from django.core.management.base import CommandParser
 
     Add = Callable[..., CommandParser]
 

@@ -1,6 +1,8 @@
+import json
 import os
 import socket
 from argparse import ArgumentParser
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -8,7 +10,6 @@ from django.contrib.auth import get_user_model
 from django.core.management import BaseCommand, CommandError, call_command
 from django.utils.autoreload import DJANGO_AUTORELOAD_ENV
 
-from pages.content import NEWS
 from pages.models import Article
 from sitefleet.addresses import site_url
 from sitefleet.lookup import get_site
@@ -16,7 +17,9 @@ from sitefleet.populate import populate
 from sitefleet.registry import set_state
 
 ADDRESS = "localhost"  # what runserver prints is to lead to the portal
+PORT = 8000
 USER = PASSWORD = "admin"
+NEWS = Path(__file__).parents[2] / "news.json"  # made up, by the slug of the site
 
 
 class Command(BaseCommand):
@@ -24,7 +27,7 @@ class Command(BaseCommand):
     requires_system_checks = ()  # runserver makes them
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--port", type=int, default=8000)
+        parser.add_argument("--port", type=int, default=PORT)
         parser.add_argument("--prepare-only", action="store_true", help="Set up, do not serve.")
         parser.add_argument("--noreload", action="store_true", help="Do not watch the source.")
 
@@ -48,7 +51,7 @@ class Command(BaseCommand):
         report = populate()
         if "br" in report.created:
             set_state(get_site("br"), "maintenance")
-        for slug, articles in NEWS.items():
+        for slug, articles in json.loads(NEWS.read_text("utf-8")).items():
             site = get_site(slug)
             if not Article.objects.filter(site=site).exists():
                 Article.objects.bulk_create(Article(site=site, **article) for article in articles)
@@ -87,7 +90,7 @@ def ensure_port_is_free(port: int) -> None:
         try:
             server.bind((ADDRESS, port))
         except (OSError, OverflowError) as error:
-            other = 8001 if port == 8000 else port + 1
+            other = PORT + 1 if port == PORT else PORT
             raise CommandError(
                 f"Port {port} cannot be used ({getattr(error, 'strerror', None) or error})."
                 f" Choose another one: make demo PORT={other}"

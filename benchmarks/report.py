@@ -1,0 +1,110 @@
+"""Where the figures go: ``results.json``, and from there into pages."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sqlite3
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import django
+
+import sitefleet
+from benchmarks import figures
+from benchmarks.environments import HERE, PEERS
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+MEASURES = ("hot", "cold", "memory", "start", "polling", "freshness")
+RESULTS = HERE / "results.json"
+PAGE = HERE / "README.md"
+#: Pages that show the figures between two marks, and whether they have room for all of them.
+SHOWN_IN = {HERE.parent / "README.md": False, HERE.parent / "docs/explain/speed.md": True}
+START, END = "<!-- benchmarks:start -->", "<!-- benchmarks:end -->"
+
+Results = dict[str, dict[str, Any]]
+
+
+def measure(name: str) -> ModuleType:
+    """Return the module of a measure."""
+    return import_module(f"benchmarks.measures.{name}")
+
+
+def stamped(found: dict[str, Any]) -> dict[str, Any]:
+    """Return the figures of one measure with where and when they were found."""
+    assert sitefleet.__file__
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": f"{os.cpu_count()} x {_processor()}, {platform.system()}",
+        "versions": f"{platform.python_implementation()} {platform.python_version()},"
+        f" Django {django.__version__}, SQLite {sqlite3.sqlite_version}",
+        "figures": found,
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def load() -> Results:
+    """Return the figures of former runs."""
+    return json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+
+
+def write(results: Results) -> None:
+    """Write the figures, and the pages that show them."""
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    PAGE.write_text(render(results))
+    for page, whole in SHOWN_IN.items():
+        text = page.read_text() if page.exists() else ""
+        before, start, rest = text.partition(START)
+        _, end, after = rest.partition(END)
+        if start and end:
+            summary = summarise(results, whole=whole)
+            page.write_text(f"{before}{start}\n{summary}\n{end}{after}")
+
+
+def summarise(results: Results, *, whole: bool) -> str:
+    """Write what was promised, and what is the case; of each measure all, or what matters most."""
+    rows: list[list[object]] = []
+    for name in MEASURES:
+        if name in results:
+            lines = measure(name).headline(results[name]["figures"])
+            rows += [
+                [what, figure, f"{target}: {'met' if kept else '**missed**'}"]
+                for what, figure, target, kept in (lines if whole else lines[:1])
+            ]
+    return figures.table(["what", "measured", "target"], rows)
+
+
+def render(results: Results) -> str:
+    """Write the page of all figures."""
+    peers = ", ".join(" with ".join(peer.packages) for peer in PEERS.values())
+    head = (
+        "Written by `make bench`; do not edit. What is measured, and how, is explained in"
+        " `docs/explain/speed.md`."
+    )
+    legend = (
+        "`plain` is Django alone, with a fixed `SITE_ID` and no look at the host. Compared are"
+        f" {peers}. `0.96 (0.95-0.97)` is a median with its quartiles."
+    )
+    parts = ["# Benchmarks", head, summarise(results, whole=True), legend]
+    for name in MEASURES:
+        if name in results:
+            found = results[name]
+            module = measure(name)
+            parts += [f"## {module.TITLE}", module.render(found["figures"])]
+            parts += [f"Not measured: {note}." for note in found["figures"]["notes"]]
+            run = f"`python -m benchmarks {name}`"
+            parts.append(f"{run}, {found['date']}; {found['machine']}; {found['versions']}.")
+    return "\n\n".join(parts) + "\n"

@@ -1,0 +1,268 @@
+"""What sitefleet itself answers. Redirects, and hostile requests, are in attacks/."""
+
+import re
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.contrib.auth import get_user_model
+from django.contrib.sites.models import Site
+from django.db import connections
+from django.test import Client, override_settings
+
+from sitefleet.registry import add_alias, add_site, set_state
+from sitefleet.resolver import resolver
+from tests.asgi import ask
+
+ONE = "one.example.org"
+CACHE = [
+    "sitefleet.middleware.SiteMiddleware",
+    "django.middleware.cache.UpdateCacheMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.middleware.cache.FetchFromCacheMiddleware",
+]
+
+
+def get(client, host=ONE, path="/site/", **headers):
+    return client.get(path, headers={"host": host, **headers})
+
+
+def text(response):
+    return " ".join(re.sub("<[^>]*>", " ", response.content.decode()).split())
+
+
+@pytest.fixture
+def staff_client(db, client):
+    client.force_login(get_user_model().objects.create_user("staff", is_staff=True))
+    return client
+
+
+@pytest.fixture
+def user_client(db, client):
+    client.force_login(get_user_model().objects.create_user("user"))
+    return client
+
+
+# --- hosts that lead nowhere ----------------------------------------------------
+
+
+def test_an_unknown_host_is_told_what_was_asked_and_what_to_do(client, site):
+    response = get(client, "unknown.example:81")
+    assert response.status_code == 404
+    assert "unknown.example:81" in text(response)
+    assert "manage.py resolvehost unknown.example:81" in text(response)
+    assert response["Cache-Control"].startswith("max-age=0, no-cache")
+
+
+def test_the_world_is_not_told_which_sites_there_are(client, site, other_site):
+    page = get(client, "unknown.example").content.decode()
+    assert "example.org" not in page
+    with override_settings(SITEFLEET={"DOMAIN_FORMAT": "{slug}.secret.example"}):
+        assert "secret" not in get(client, "unknown.example").content.decode()
+
+
+@override_settings(DEBUG=True, SITEFLEET={"DOMAIN_FORMAT": "{slug}.localhost:8000"})
+def test_in_debug_it_is(client, fleet):
+    page = get(client, "unknown.example").content.decode()
+    assert 'href="http://one.localhost:8000/"' in page
+    assert 'href="http://de.localhost:8000/"' in page
+    assert "{slug}.localhost:8000" in page
+    assert "not even looked up" in page
+
+
+@override_settings(DEBUG=True)
+def test_in_debug_a_site_below_a_prefix_is_linked_there(client, fleet):
+    assert 'href="http://one.example.org/de/"' in get(client, "unknown.example").content.decode()
+
+
+def test_an_ignored_forwarded_header_is_named(client, site):
+    response = get(client, "unknown.example", **{"x-forwarded-host": ONE})
+    assert response.status_code == 404
+    assert f"X-Forwarded-Host: {ONE}" in text(response)
+    with override_settings(USE_X_FORWARDED_HOST=True):
+        other = {"x-forwarded-host": "other.example"}
+        assert "X-Forwarded-Host" not in text(get(client, ONE, **other))
+
+
+@pytest.mark.parametrize("debug", [True, False])
+def test_without_any_site_there_is_a_page_for_the_first_one(client, db, debug):
+    assert list(Site.objects.values_list("domain", flat=True)) == ["example.com"]
+    with override_settings(DEBUG=debug):
+        response = get(client, "localhost:8000")
+        assert response.status_code == 404
+        assert "There is no site yet" in text(response)
+        assert "manage.py sites add" in text(response)
+    Site.objects.all().delete()
+    assert "There is no site yet" in text(get(client, "localhost:8000"))
+    add_site("one", domain=ONE)
+    assert "There is no site yet" not in text(get(client, "localhost:8000"))
+
+
+def test_a_malformed_host_is_told_why(client, site):
+    response = get(client, "no_host.example")
+    assert response.status_code == 400
+    assert "no_host.example" in text(response)
+    assert "letters, digits and inner hyphens" in text(response)
+
+
+@override_settings(TEMPLATES=[])
+@pytest.mark.parametrize(
+    ("host", "status"), [("unknown.example", 404), ("no_host", 400), (ONE, 503)]
+)
+def test_a_project_without_templates_answers_too(client, site, host, status):
+    set_state(site, "maintenance")
+    response = get(client, host)
+    assert (response.status_code, "<!doctype html>" in response.content.decode()) == (status, True)
+
+
+def test_a_project_may_bring_its_own_page(client, site, tmp_path):
+    (tmp_path / "sitefleet").mkdir()
+    (tmp_path / "sitefleet/unknown_host.html").write_text("mine: {{ host }}")
+    engine = {"BACKEND": "django.template.backends.django.DjangoTemplates", "DIRS": [tmp_path]}
+    with override_settings(TEMPLATES=[engine]):
+        assert get(client, "unknown.example").content == b"mine: unknown.example"
+
+
+# --- states --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "words"),
+    [
+        ("maintenance", 503, "One will be back soon"),
+        ("archived", 410, "One has closed"),
+        ("suspended", 404, "There is no site here"),
+    ],
+)
+def test_a_site_that_is_not_active_answers_so(client, site, state, status, words):
+    assert get(client).status_code == 200
+    set_state(site, state)
+    response = get(client)
+    assert (response.status_code, words in text(response)) == (status, True)
+    assert not response.cookies
+    assert "no-store" in response["Cache-Control"]
+    set_state(site, "active")
+    assert get(client).status_code == 200
+
+
+def test_a_suspended_site_does_not_tell_its_name(client, site):
+    set_state(site, "suspended")
+    assert "One" not in text(get(client))
+
+
+def test_maintenance_says_when_to_come_back(client, site):
+    set_state(site, "maintenance")
+    assert get(client)["Retry-After"] == "600"
+    with override_settings(SITEFLEET={"RETRY_AFTER": 30}):
+        assert get(client)["Retry-After"] == "30"
+
+
+def test_staff_may_look_at_a_site_in_maintenance(staff_client, site):
+    set_state(site, "maintenance")
+    assert get(staff_client).json()["id"] == site.pk
+
+
+@pytest.mark.parametrize("who", ["client", "user_client"])
+def test_others_may_not(request, site, who):
+    set_state(site, "maintenance")
+    assert get(request.getfixturevalue(who)).status_code == 503
+
+
+def test_who_is_no_longer_staff_may_not(staff_client, site):
+    set_state(site, "maintenance")
+    for change in ({"is_staff": False}, {"is_staff": True, "is_active": False}):
+        get_user_model().objects.update(**change)
+        assert get(staff_client).status_code == 503
+
+
+@pytest.mark.parametrize("key", ["", "x", "a" * 32, "../../etc", "\x00"])
+def test_a_made_up_session_is_nobody(client, site, key):
+    set_state(site, "maintenance")
+    client.cookies["sessionid"] = key
+    assert get(client).status_code == 503
+
+
+@pytest.mark.parametrize("path", ["/accounts/login/", "/admin/login/?next=/admin/"])
+def test_staff_find_the_login_pages_open(client, site, path):
+    set_state(site, "maintenance")
+    assert get(client, path=path).status_code == 200
+    assert get(client, path="/admin/").status_code == 503
+
+
+def test_more_paths_can_be_open(client, site):
+    set_state(site, "maintenance")
+    with override_settings(SITEFLEET={"PREVIEW_PATHS": ["/site/"]}):
+        assert get(client).status_code == 200
+        assert get(client, path="/links/").status_code == 503
+
+
+def test_open_paths_end_at_a_slash(client, site):
+    set_state(site, "maintenance")
+    with override_settings(LOGIN_URL="/", SITEFLEET={"PREVIEW_PATHS": ["/link"]}):
+        assert get(client, path="/").status_code == 404  # open; there is no such page
+        assert get(client, path="/site/").status_code == 503
+        assert get(client, path="/links/").status_code == 503
+
+
+@pytest.mark.parametrize("login", ["/app/accounts/login/", "login"])
+def test_login_pages_are_open_below_the_mount_of_the_server(site, mounted_by_server, login):
+    set_state(site, "maintenance")
+    with override_settings(LOGIN_URL=login):
+        for path, status in (("/accounts/login/", 200), ("/admin/login/", 200), ("/site/", 503)):
+            assert async_to_sync(ask)(ONE, f"/app{path}", root_path="/app").status == status
+
+
+def test_what_staff_saw_does_not_reach_others_through_the_page_cache(staff_client, site):
+    set_state(site, "maintenance")
+    with override_settings(MIDDLEWARE=CACHE, CACHE_MIDDLEWARE_SECONDS=60):
+        assert get(staff_client).status_code == 200
+        assert get(Client()).status_code == 503
+        set_state(site, "active")
+        assert get(Client()).status_code == 200
+        set_state(site, "maintenance")
+        assert get(Client()).status_code == 503
+
+
+@pytest.mark.parametrize(
+    ("method", "status"),
+    [("get", 200), ("head", 200), ("post", 405), ("put", 405), ("delete", 405), ("options", 405)],
+)
+def test_archived_sites_can_be_served_read_only(client, site, method, status):
+    set_state(site, "archived")
+    with override_settings(SITEFLEET={"ARCHIVED_READ_ONLY": True}):
+        response = getattr(client, method)("/site/", headers={"host": ONE})
+    assert response.status_code == status
+    if status == 405:
+        assert response["Allow"] == "GET, HEAD"
+
+
+def test_states_go_before_redirects(client, site):
+    add_alias(site, "old.example")
+    set_state(site, "maintenance")
+    assert get(client, "old.example").status_code == 503
+
+
+def test_one_site_in_maintenance_is_not_another(client, site, other_site):
+    set_state(site, "maintenance")
+    assert get(client, "two.example.org").status_code == 200
+
+
+def test_no_view_runs_for_a_site_that_is_not_served(client, site, monkeypatch):
+    set_state(site, "archived")
+    monkeypatch.setattr("tests.views.report", lambda _: pytest.fail("the view ran"))
+    get(client)
+    get(client, "unknown.example")
+
+
+def test_unknown_hosts_are_remembered_in_a_bounded_way(client, site):
+    with override_settings(SITEFLEET={"CACHE_SIZE": 10, "FRESHNESS": 3600}):
+        for number in range(50):
+            resolver.find(f"h{number}.example")
+        memory = resolver._memory_for(connections["default"])
+        assert len(memory.derived) <= 10
+        assert len(memory.exact) == 0
+
+
+def test_head_of_an_unknown_host_has_no_body(client, site):
+    response = client.head("/", headers={"host": "unknown.example"})
+    assert (response.status_code, response.content) == (404, b"")
