@@ -69,7 +69,7 @@ def migrated_file(tmp_path_factory, django_db_setup, django_db_blocker):
     """The path of a SQLite file with all tables, to be copied."""
     path = tmp_path_factory.mktemp("database") / "template.sqlite3"
     with django_db_blocker.unblock(), using_database(**sqlite_file(path)):
-        call_command("migrate", verbosity=0)
+        call_command("migrate", run_syncdb=True, verbosity=0)
     return path
 
 

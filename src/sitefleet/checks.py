@@ -59,12 +59,18 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
 
 
 def _check_listen() -> Iterator[checks.CheckMessage]:
-    if get_conf().LISTEN and connections[router.db_for_read(SiteConfig)].vendor != "postgresql":
+    if get_conf().LISTEN and not _can_listen():
         yield checks.Error(
-            "SITEFLEET['LISTEN'] needs PostgreSQL.",
+            "SITEFLEET['LISTEN'] needs PostgreSQL with psycopg 3.",
             hint="Take it out: changes are then seen within SITEFLEET['FRESHNESS'] seconds.",
             id="sitefleet.E003",
         )
+
+
+def _can_listen() -> bool:
+    connection = connections[router.db_for_read(SiteConfig)]
+    database: Any = getattr(connection, "Database", None)
+    return connection.vendor == "postgresql" and database.__name__ == "psycopg"
 
 
 def check_deployment(**_: Any) -> list[checks.CheckMessage]:

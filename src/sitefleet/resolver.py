@@ -68,9 +68,16 @@ class Memory:
         entries = self.derived if made_up else self.exact
         while len(entries) >= self.size:
             with suppress(RuntimeError, StopIteration):  # another thread makes room as well
-                entries.pop(next(iter(entries)), None)
+                _forget_site(entries.pop(next(iter(entries)), UNKNOWN))
         entries[host] = entry
         return entry
+
+
+def _forget_site(entry: Entry) -> None:
+    """Take the sites of a dropped entry out of Django's cache, which else has no bound."""
+    for match in (entry.root, *entry.below):
+        if match is not None:
+            django_sites.SITE_CACHE.pop(match.site.pk, None)
 
 
 class View:
@@ -139,6 +146,8 @@ class Resolver:
         site: Site | None = django_sites.SITE_CACHE.get(pk)
         if site is None or shown(site) is None:
             self._memory_to_fill(_connection())
+            if len(django_sites.SITE_CACHE) >= 2 * get_conf().CACHE_SIZE:
+                django_sites.Site.objects.clear_cache()
             site = django_sites.Site.objects.select_related("siteconfig").get(pk=pk)
             config = getattr(site, "siteconfig", None)
             site = config.presented_site() if config else present(site, site.domain, "", "")

@@ -16,7 +16,7 @@ DATA_TESTS = (
     "tests/test_sync.py",
     "tests/test_lookup.py",
     "tests/test_triggers.py",
-    "tests/test_resolver.py",
+    "tests/resolver",
     "tests/test_checks.py",
     "tests/test_wiring.py",
     "tests/third_parties/test_contrib.py",
