@@ -94,9 +94,10 @@ class override_site:  # noqa: N801 - named like Django's timezone.override and t
     Raises TypeError for anything that is neither a saved ``Site`` nor its primary key nor None.
     """
 
-    __slots__ = ("_pk",)
+    __slots__ = ("_pk", "site")
 
     def __init__(self, site: Site | int | None) -> None:
+        self.site = site
         self._pk = None if site is None else _primary_key(site)
 
     def __enter__(self) -> None:

@@ -88,7 +88,7 @@ def forced_match(host: str) -> Match:
         path_prefix="",
         redirect="",
         plain=state == State.ACTIVE,
-        frame=(site.pk, name, None, None),
+        frame=(site.pk, name, None, site),
     )
 
 

@@ -45,8 +45,6 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, StreamingHttpResponse
     from django.http.response import HttpResponseBase
 
-    from sitefleet.current import State
-
 logger = logging.getLogger("sitefleet")
 
 
@@ -82,7 +80,11 @@ class SiteMiddleware:
             return self._serve(request, found)
 
     def _serve(self, request: HttpRequest, match: Match) -> HttpResponseBase:
-        outer = _enter(request, match)
+        request.site = match.site
+        # What Django and third-party code get from Site.objects.get_current().
+        django_sites.SITE_CACHE[match.frame[0]] = match.site
+        outer = current_state.get()
+        current_state.set(match.frame)
         try:
             response: HttpResponseBase = self.get_response(request)
             if match.path_prefix or response.streaming:
@@ -102,7 +104,11 @@ class SiteMiddleware:
             return await self._serve_async(request, found)
 
     async def _serve_async(self, request: HttpRequest, match: Match) -> HttpResponseBase:
-        outer = _enter(request, match)
+        request.site = match.site
+        # What Django and third-party code get from Site.objects.get_current().
+        django_sites.SITE_CACHE[match.frame[0]] = match.site
+        outer = current_state.get()
+        current_state.set(match.frame)
         try:
             response: HttpResponseBase = await self.get_response(request)
             if match.path_prefix or response.streaming:
@@ -113,15 +119,13 @@ class SiteMiddleware:
 
     def _usual(self, request: HttpRequest) -> Match | None:
         """Return the match for a known host whose site is simply to be served; no query."""
+        if self.forced:
+            return None
         # The host as Django reads it, but without its look into the settings, which takes longer
         # than all of this.
         meta = request.META
         forwarded = "HTTP_X_FORWARDED_HOST" in meta
-        entry = resolver.peek(answers.raw_host(request) if forwarded else meta.get("HTTP_HOST", ""))
-        if entry is None or entry.below or self.forced:
-            return None
-        match = entry.root
-        return match if match is not None and match.plain else None
+        return resolver.usual(answers.raw_host(request) if forwarded else meta.get("HTTP_HOST", ""))
 
     def _examine(self, request: HttpRequest) -> Match | HttpResponseBase:
         """Return the match for any host, or what to answer instead; may query."""
@@ -135,25 +139,13 @@ class SiteMiddleware:
             return cast("HttpResponseBase", response)
         # The gate lets through what Django reads out of the header, in Django's spelling.
         asked = split_domain_port(raw)[0]
-        return (
-            match
-            if asked == match.host
-            else replace(match, frame=(match.frame[0], asked, None, None))
-        )
+        if asked == match.host:
+            return match
+        return replace(match, frame=(match.frame[0], asked, None, match.site))
 
 
 def _mount(request: HttpRequest, match: Match) -> AbstractContextManager[None]:
     return mounted(request, match) if match.path_prefix else nullcontext()
-
-
-def _enter(request: HttpRequest, match: Match) -> State | None:
-    frame = match.frame
-    request.site = match.site
-    # What Django and third-party code get from Site.objects.get_current().
-    django_sites.SITE_CACHE[frame[0]] = match.site
-    outer = current_state.get()
-    current_state.set(frame)
-    return outer
 
 
 def _finish(request: HttpRequest, response: HttpResponseBase, match: Match) -> None:
@@ -167,7 +159,7 @@ def _carry_body(response: StreamingHttpResponse, match: Match) -> None:
     """Let the body be produced, and closed, under the site: that happens after this is over."""
     if getattr(response, "file_to_stream", None) is not None:
         return  # Bytes of an open file ask for no site, and servers send them faster as they are.
-    under_site = override_site(match.frame[0])
+    under_site = override_site(match.site)
     closers = cast("Any", response)._resource_closers
     closers[:] = [under_site(closer) for closer in closers]
     # `streaming_content` refers back to the response: a body that is dropped unread would wait for

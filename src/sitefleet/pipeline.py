@@ -166,10 +166,11 @@ def _match(host: str, step: Step, row: Row, environment: Environment) -> Match:
         redirect = canonical + (prefix if is_alias else "")
     state = row.state or State.ACTIVE.value
     name = hosts.split(host)[0]
-    site = Site.from_db(None, _SITE_FIELDS, [row.pk, row.domain, row.label])
+    row_site = Site.from_db(None, _SITE_FIELDS, [row.pk, row.domain, row.label])
+    site = present(row_site, canonical, prefix, slug)
     served_prefix = "" if is_alias else prefix
     return Match(
-        site=present(site, canonical, prefix, slug),
+        site=site,
         slug=slug,
         state=state,
         how=step.how,
@@ -178,7 +179,7 @@ def _match(host: str, step: Step, row: Row, environment: Environment) -> Match:
         path_prefix=served_prefix,
         redirect=redirect,
         plain=state == State.ACTIVE and not redirect and not served_prefix,
-        frame=(row.pk, name, None, None),
+        frame=(row.pk, name, None, site),
     )
 
 

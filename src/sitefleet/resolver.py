@@ -16,7 +16,7 @@ import logging
 from contextlib import suppress
 from threading import Lock, Thread
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from django.apps import apps
@@ -26,9 +26,11 @@ from django.db.models.functions import Coalesce
 
 from sitefleet import hosts
 from sitefleet.conf import get_conf
+from sitefleet.current import current_state
 from sitefleet.environments import get_environment
+from sitefleet.memory import NEVER_READ, Memory, View
 from sitefleet.models import Generation, SiteConfig
-from sitefleet.pipeline import UNKNOWN, Entry, decide, look_up, steps_for
+from sitefleet.pipeline import UNKNOWN, Entry, Match, decide, look_up, steps_for
 from sitefleet.presented import present, shown
 
 if TYPE_CHECKING:
@@ -38,61 +40,6 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
 logger = logging.getLogger("sitefleet")
-
-_NEVER_READ: Final = object()
-
-
-class Memory:
-    """The entries of one generation.
-
-    ``exact`` holds hosts that are names of a site. Whatever a client can make up (unknown hosts,
-    what a wildcard covers, odd ports) goes to ``derived``, so that it cannot push names out.
-    """
-
-    def __init__(self, token: object, size: int) -> None:
-        self.token = token
-        self.size = size
-        self.exact: dict[str, Entry] = {}
-        self.derived: dict[str, Entry] = {}
-        self.empty: bool | None = None
-
-    def get(self, host: str) -> Entry | None:
-        """Return the entry of a host, or None when it is not known yet."""
-        return self.exact.get(host) or self.derived.get(host)
-
-    def keep(self, host: str, entry: Entry) -> Entry:
-        """Remember an entry; the oldest one of its kind makes room. Returns the entry."""
-        match = entry.root or (entry.below[0] if entry.below else None)
-        odd_port = ":" in host and match and host not in (match.name, match.site.domain)
-        made_up = match is None or match.how == "wildcard" or odd_port
-        entries = self.derived if made_up else self.exact
-        while len(entries) >= self.size:
-            with suppress(RuntimeError, StopIteration):  # another thread makes room as well
-                _forget_site(entries.pop(next(iter(entries)), UNKNOWN))
-        entries[host] = entry
-        return entry
-
-
-def _forget_site(entry: Entry) -> None:
-    """Take the sites of a dropped entry out of Django's cache, which else has no bound."""
-    for match in (entry.root, *entry.below):
-        if match is not None:
-            django_sites.SITE_CACHE.pop(match.site.pk, None)
-
-
-class View:
-    """What one connection sees inside of a transaction, and until when it need not look again."""
-
-    def __init__(self, connection: BaseDatabaseWrapper, memory: Memory, due: float) -> None:
-        self.memory = memory
-        self.due = due
-        # Django begins a new list when a transaction ends, and when a savepoint is rolled back.
-        # Atomic blocks do not tell transactions apart: a decorator enters the same one each time.
-        self.hooks = connection.run_on_commit
-
-    def holds(self, connection: BaseDatabaseWrapper) -> bool:
-        """Tell whether what was seen has neither ended nor been rolled back."""
-        return connection.in_atomic_block and connection.run_on_commit is self.hooks
 
 
 class Resolver:
@@ -108,7 +55,7 @@ class Resolver:
 
     def reset(self) -> None:
         """Forget everything: after a change of settings, and between tests."""
-        self._memory = Memory(_NEVER_READ, 1)
+        self._memory = Memory(NEVER_READ, 1)
         self._due = 0.0
         self._news = object()
         self._clear_again = False
@@ -117,15 +64,15 @@ class Resolver:
         self._viewed: dict[Any, View] = self._views.data  # type: ignore[attr-defined]
         django_sites.Site.objects.clear_cache()
 
-    def peek(self, host: str) -> Entry | None:
-        """Return the entry of a Host header from memory; None when `find` must be asked.
+    def usual(self, host: str) -> Match | None:
+        """Return the match of a Host header whose site is simply to be served.
 
-        Never touches the database, so that async code may call it.
+        None when there is more to it, or when `find` must be asked. Never touches the database, so
+        that async code may call it.
         """
-        if monotonic() >= self._due or self._viewed:
+        if monotonic() >= self._due or (self._viewed and _connection() in self._views):
             return None
-        memory = self._memory
-        return memory.exact.get(host) or memory.derived.get(host)
+        return self._memory.plain.get(host)
 
     def find(self, host: str) -> Entry:
         """Return the entry of a Host header. Raises InvalidHost; may query."""
@@ -165,13 +112,27 @@ class Resolver:
         if monotonic() < self._due and pk in django_sites.SITE_CACHE and not self._viewed:
             return
         self.refresh()
-        if pk is None or pk in django_sites.SITE_CACHE or self.paused or _in_event_loop():
+        if pk is None or pk in django_sites.SITE_CACHE or self.paused:
+            return
+        if _in_event_loop():
+            self._put_back(pk)
             return
         # Django is going to say what is wrong, in its own way, when it needs the row.
         with suppress(Exception):
             wanted = entered or (apps.ready and not get_environment().is_live)
             if wanted and not _connection().needs_rollback:
                 self.site(pk)
+
+    def _put_back(self, pk: int) -> None:
+        """Put the site of this request into Django's cache again: no queries in the event loop."""
+        state = current_state.get()
+        if state is None:
+            return
+        match = self._memory.plain.get(state[1] or "")
+        site = match.site if match is not None else getattr(state[3], "site", state[3])
+        if getattr(site, "pk", None) == pk:
+            django_sites.SITE_CACHE[pk] = site
+            self._clear_again = True  # it may be older than what others are to see
 
     def refresh(self) -> None:
         """See to it that Django's own cache of sites is not stale. Cheap; never raises."""
@@ -250,7 +211,7 @@ class Resolver:
         try:
             token = read_generation(connection)
         except DatabaseError as error:
-            if self._memory.token is _NEVER_READ:
+            if self._memory.token is NEVER_READ:
                 raise
             logger.warning("Sites are served from memory, the database did not answer: %s", error)
         else:

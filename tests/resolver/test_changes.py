@@ -105,7 +105,7 @@ def test_a_change_that_came_while_the_generation_was_read_is_not_missed(file_sit
     resolver.announced()
     monkeypatch.setattr("sitefleet.resolver.read_generation", read_then_hear)
     resolver.find("one.example.org")
-    assert resolver.peek("one.example.org") is None, "it looks again"
+    assert resolver.usual("one.example.org") is None, "it looks again"
 
 
 def test_settings_that_change_start_anew(file_site):

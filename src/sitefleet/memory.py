@@ -1,0 +1,73 @@
+"""What is remembered of hosts: the entries of one generation, bounded."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from django.contrib.sites import models as django_sites
+
+from sitefleet.pipeline import UNKNOWN, Entry, Match
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+NEVER_READ: Final = object()
+
+
+class Memory:
+    """The entries of one generation.
+
+    ``exact`` holds hosts that are names of a site. Whatever a client can make up (unknown hosts,
+    what a wildcard covers, odd ports) goes to ``derived``, so that it cannot push names out.
+    """
+
+    def __init__(self, token: object, size: int) -> None:
+        self.token = token
+        self.size = size
+        self.exact: dict[str, Entry] = {}
+        self.derived: dict[str, Entry] = {}
+        #: Of both, the hosts whose site is simply to be served: most requests look nowhere else.
+        self.plain: dict[str, Match] = {}
+        self.empty: bool | None = None
+
+    def get(self, host: str) -> Entry | None:
+        """Return the entry of a host, or None when it is not known yet."""
+        return self.exact.get(host) or self.derived.get(host)
+
+    def keep(self, host: str, entry: Entry) -> Entry:
+        """Remember an entry; the oldest one of its kind makes room. Returns the entry."""
+        match = entry.root or (entry.below[0] if entry.below else None)
+        odd_port = ":" in host and match and host not in (match.name, match.site.domain)
+        made_up = match is None or match.how == "wildcard" or odd_port
+        entries = self.derived if made_up else self.exact
+        while len(entries) >= self.size:
+            with suppress(RuntimeError, StopIteration):  # another thread makes room as well
+                self._drop(next(iter(entries)), entries)
+        entries[host] = entry
+        if match is not None and match.plain and not entry.below:
+            self.plain[host] = match
+        return entry
+
+    def _drop(self, host: str, entries: dict[str, Entry]) -> None:
+        entry = entries.pop(host, UNKNOWN)
+        self.plain.pop(host, None)
+        for match in (entry.root, *entry.below):
+            if match is not None:
+                # Django's own cache of sites has no bound but this.
+                django_sites.SITE_CACHE.pop(match.site.pk, None)
+
+
+class View:
+    """What one connection sees inside of a transaction, and until when it need not look again."""
+
+    def __init__(self, connection: BaseDatabaseWrapper, memory: Memory, due: float) -> None:
+        self.memory = memory
+        self.due = due
+        # Django begins a new list when a transaction ends, and when a savepoint is rolled back.
+        # Atomic blocks do not tell transactions apart: a decorator enters the same one each time.
+        self.hooks = connection.run_on_commit
+
+    def holds(self, connection: BaseDatabaseWrapper) -> bool:
+        """Tell whether what was seen has neither ended nor been rolled back."""
+        return connection.in_atomic_block and connection.run_on_commit is self.hooks
