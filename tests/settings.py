@@ -1,4 +1,4 @@
-"""The test project: three apps of Django's, one view module, SQLite unless DATABASE_URL says else."""
+"""The test project; SQLite in memory unless TEST_DATABASE_* say otherwise."""
 
 import os
 

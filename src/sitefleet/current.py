@@ -14,17 +14,16 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncGenerator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from asgiref.sync import iscoroutinefunction
 
 from sitefleet.exceptions import NoCurrentSite
+from sitefleet.generators import adrive, drive, each
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Callable, Generator, Iterable
-    from contextlib import AbstractContextManager
+    from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable
     from types import TracebackType
 
     from django.contrib.sites.models import Site
@@ -178,7 +177,7 @@ def carry_iterable(items: Iterable[T]) -> Generator[T, Any, Any]:
 
 def carry_async_iterable(items: AsyncIterable[T]) -> AsyncGenerator[T, Any]:
     """Iterate over ``items`` under the state of now: `carry_iterable` for ``async for``."""
-    return adrive(_each(items), _Steps.here())
+    return adrive(each(items), _Steps.here())
 
 
 class AcceptedHost(str):
@@ -237,62 +236,6 @@ class _Steps:
         self.state = current_state.get()
         current_state.set(self.outer)
         self.outer = None
-
-
-def drive(
-    generator: Generator[T, Any, Any], steps: AbstractContextManager[object]
-) -> Generator[T, Any, Any]:
-    """Delegate to ``generator`` (PEP 380), with ``steps`` entered anew around each step."""
-    step: Callable[[Any], T] = generator.send
-    value: Any = None
-    while True:
-        try:
-            with steps:
-                item = step(value)
-        except StopIteration as stop:
-            return stop.value
-        try:
-            value = yield item
-            step = generator.send
-        except GeneratorExit:
-            with steps:
-                generator.close()
-            raise
-        except BaseException as error:  # noqa: BLE001 - thrown into the generator, as PEP 380 says
-            value, step = error, generator.throw
-
-
-async def adrive(
-    generator: AsyncGenerator[T, Any], steps: AbstractContextManager[object]
-) -> AsyncGenerator[T, Any]:
-    """Do as `drive` does for an async generator (which returns nothing)."""
-    step: Callable[[Any], Any] = generator.asend
-    value: Any = None
-    while True:
-        try:
-            with steps:
-                item = await step(value)
-        except StopAsyncIteration:
-            return
-        try:
-            value = yield item
-            step = generator.asend
-        except GeneratorExit:
-            with steps:
-                await generator.aclose()
-            raise
-        except BaseException as error:  # noqa: BLE001 - thrown into the generator, as above
-            value, step = error, generator.athrow
-
-
-async def _each(items: AsyncIterable[T]) -> AsyncGenerator[T, Any]:
-    try:
-        async for item in items:
-            yield item
-    finally:
-        # `async for` leaves its generator to the garbage collector, which knows no site.
-        if isinstance(items, AsyncGenerator):
-            await items.aclose()
 
 
 def _replace(pk: int | None) -> None:

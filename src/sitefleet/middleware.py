@@ -19,20 +19,18 @@ from asgiref.sync import (
     markcoroutinefunction,
     sync_to_async,
 )
-from django.contrib.sites import models as django_sites
 from django.http.request import split_domain_port
 
 from sitefleet import answers
 from sitefleet.conf import get_conf
 from sitefleet.current import (
-    adrive,
     carry_async_iterable,
     carry_iterable,
     current_state,
-    drive,
     override_site,
 )
 from sitefleet.exceptions import InvalidHost
+from sitefleet.generators import adrive, drive
 from sitefleet.lookup import forced_match
 from sitefleet.pipeline import Match
 from sitefleet.prefixes import MountSteps, mark_cookies, mounted
@@ -81,8 +79,6 @@ class SiteMiddleware:
 
     def _serve(self, request: HttpRequest, match: Match) -> HttpResponseBase:
         request.site = match.site
-        # What Django and third-party code get from Site.objects.get_current().
-        django_sites.SITE_CACHE[match.frame[0]] = match.site
         outer = current_state.get()
         current_state.set(match.frame)
         try:
@@ -105,8 +101,6 @@ class SiteMiddleware:
 
     async def _serve_async(self, request: HttpRequest, match: Match) -> HttpResponseBase:
         request.site = match.site
-        # What Django and third-party code get from Site.objects.get_current().
-        django_sites.SITE_CACHE[match.frame[0]] = match.site
         outer = current_state.get()
         current_state.set(match.frame)
         try:

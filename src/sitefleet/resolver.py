@@ -29,9 +29,10 @@ from sitefleet.conf import get_conf
 from sitefleet.current import current_state
 from sitefleet.environments import get_environment
 from sitefleet.memory import NEVER_READ, Memory, View
-from sitefleet.models import Generation, SiteConfig
+from sitefleet.models import SiteConfig
 from sitefleet.pipeline import UNKNOWN, Entry, Match, decide, look_up, steps_for
 from sitefleet.presented import present, shown
+from sitefleet.triggers import read_generation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,8 +115,7 @@ class Resolver:
         self.refresh()
         if pk is None or pk in django_sites.SITE_CACHE or self.paused:
             return
-        if _in_event_loop():
-            self._put_back(pk)
+        if self._put_site_of_request(pk) or _in_event_loop():
             return
         # Django is going to say what is wrong, in its own way, when it needs the row.
         with suppress(Exception):
@@ -123,16 +123,20 @@ class Resolver:
             if wanted and not _connection().needs_rollback:
                 self.site(pk)
 
-    def _put_back(self, pk: int) -> None:
-        """Put the site of this request into Django's cache again: no queries in the event loop."""
+    def _put_site_of_request(self, pk: int) -> bool:
+        """Put the site that is served into Django's cache, if that can be had without a query."""
         state = current_state.get()
         if state is None:
-            return
-        match = self._memory.plain.get(state[1] or "")
-        site = match.site if match is not None else getattr(state[3], "site", state[3])
-        if getattr(site, "pk", None) == pk:
-            django_sites.SITE_CACHE[pk] = site
+            return False
+        match = None if self._viewed else self._memory.plain.get(state[1] or "")
+        site: Any = match.site if match is not None and match.site.pk == pk else None
+        if site is None and _in_event_loop():
+            site = getattr(state[3], "site", state[3])
             self._clear_again = True  # it may be older than what others are to see
+        if getattr(site, "pk", None) != pk or shown(site) is None:
+            return False
+        django_sites.SITE_CACHE[pk] = site
+        return True
 
     def refresh(self) -> None:
         """See to it that Django's own cache of sites is not stale. Cheap; never raises."""
@@ -280,14 +284,6 @@ class Resolver:
         return decide(host, steps, rows, environment)[0]
 
 
-def read_generation(connection: BaseDatabaseWrapper) -> int | None:
-    """Return the token of the generation; None where there is no row yet."""
-    with connection.cursor() as cursor:
-        cursor.execute(_GENERATION)
-        row = cursor.fetchone()
-    return row[0] if row else None
-
-
 def _in_event_loop() -> bool:
     try:
         asyncio.get_running_loop()
@@ -299,7 +295,5 @@ def _in_event_loop() -> bool:
 def _connection() -> BaseDatabaseWrapper:
     return connections[router.db_for_read(SiteConfig)]
 
-
-_GENERATION = f"SELECT token FROM {Generation._meta.db_table} WHERE id = 1"
 
 resolver = Resolver()

@@ -31,6 +31,14 @@ class Dialect(NamedTuple):
     listing: str
 
 
+def read_generation(connection: BaseDatabaseWrapper) -> int | None:
+    """Return the token of the generation; None where there is no row yet."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT token FROM {GENERATION} WHERE id = 1")
+        row = cursor.fetchone()
+    return row[0] if row else None
+
+
 def install(connection: BaseDatabaseWrapper) -> None:
     """Create the triggers that are missing, and the row that they change."""
     dialect = DIALECTS.get(connection.vendor)

@@ -1,0 +1,74 @@
+"""Generators, step by step: something is put in force for each step and taken out in between.
+
+The body of a generator runs in the context of whoever asks for the next item. What a ``with``
+around its creation put in force is long gone by then, and what a ``with`` inside of it puts in
+force would leak to that one. So each step is entered and left by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Callable, Generator
+    from contextlib import AbstractContextManager
+
+T = TypeVar("T")
+
+
+def drive(
+    generator: Generator[T, Any, Any], steps: AbstractContextManager[object]
+) -> Generator[T, Any, Any]:
+    """Delegate to ``generator`` (PEP 380), with ``steps`` entered anew around each step."""
+    step: Callable[[Any], T] = generator.send
+    value: Any = None
+    while True:
+        try:
+            with steps:
+                item = step(value)
+        except StopIteration as stop:
+            return stop.value
+        try:
+            value = yield item
+            step = generator.send
+        except GeneratorExit:
+            with steps:
+                generator.close()
+            raise
+        except BaseException as error:  # noqa: BLE001 - thrown into the generator, as PEP 380 says
+            value, step = error, generator.throw
+
+
+async def adrive(
+    generator: AsyncGenerator[T, Any], steps: AbstractContextManager[object]
+) -> AsyncGenerator[T, Any]:
+    """Do as `drive` does for an async generator (which returns nothing)."""
+    step: Callable[[Any], Any] = generator.asend
+    value: Any = None
+    while True:
+        try:
+            with steps:
+                item = await step(value)
+        except StopAsyncIteration:
+            return
+        try:
+            value = yield item
+            step = generator.asend
+        except GeneratorExit:
+            with steps:
+                await generator.aclose()
+            raise
+        except BaseException as error:  # noqa: BLE001 - thrown into the generator, as above
+            value, step = error, generator.athrow
+
+
+async def each(items: AsyncIterable[T]) -> AsyncGenerator[T, Any]:
+    """Iterate over ``items``, and close them in the end if that can be done."""
+    try:
+        async for item in items:
+            yield item
+    finally:
+        # `async for` leaves its generator to the garbage collector, which knows no site.
+        if isinstance(items, AsyncGenerator):
+            await items.aclose()
