@@ -60,4 +60,6 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "static/"
 MEDIA_URL = "media/"
 USE_TZ = True
+# Django 6.1 warns where mail is sent without it; older ones do not know it.
+MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
 SITEFLEET = {"FRESHNESS": 0.0}

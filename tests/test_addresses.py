@@ -95,6 +95,11 @@ def test_a_site_without_a_domain_has_no_address_in_live(site):
         assert site_url(new.pk) == "https://new.localhost/"
 
 
+def test_a_name_is_not_a_site(site):
+    with pytest.raises(TypeError, match=r"site_url\(\) takes a site or its id; get_site\('one'\)"):
+        site_url("one", "/x/")
+
+
 def test_no_site_no_address(db):
     with pytest.raises(Site.DoesNotExist):
         site_url(987654)

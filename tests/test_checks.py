@@ -13,6 +13,7 @@ import sitefleet.checks
 from sitefleet import triggers
 from sitefleet.models import Alias
 from sitefleet.registry import add_alias, add_site
+from sitefleet.sync import sync
 
 SOURCE = Path(sitefleet.checks.__file__).read_text("utf-8")
 IDS = re.findall(r'checks\.(\w+)\((?:(?!checks\.).)*?id="sitefleet\.(\w+)"', SOURCE, re.DOTALL)
@@ -44,7 +45,8 @@ def test_ids_are_unique_and_their_letter_is_the_level():
 
 def test_every_id_has_its_mistake_here():
     with_settings = {mistake for mistake, _ in SETTINGS}
-    assert with_settings | DATABASE.keys() | {"W004", "E101"} == {number for _, number in IDS}
+    elsewhere = {"W004", "W106", "W107", "E101"}
+    assert with_settings | DATABASE.keys() | elsewhere == {number for _, number in IDS}
 
 
 SETTINGS = [
@@ -98,12 +100,22 @@ def remove_triggers():
     triggers.remove(connection)
 
 
+def bring_in(domain):
+    """Bring a site in past all validation; its configuration is there already."""
+    site = Site.objects.create(domain="fine.example.org", name="Fine")
+    Site.objects.filter(pk=site.pk).update(domain=domain)
+
+
 def bring_in_a_name_past_validation():
-    Site.objects.bulk_create([Site(domain="UPPER.example.org", name="Upper")])
+    bring_in("UPPER.example.org")
 
 
 def bring_in_a_name_that_is_none():
-    Site.objects.bulk_create([Site(domain="no way", name="No way")])
+    bring_in("no way")
+
+
+def bring_in_a_site_without_configuration():
+    Site.objects.bulk_create([Site(domain="bare.example.org", name="Bare")])
 
 
 def bring_in_a_name_twice():
@@ -120,6 +132,7 @@ DATABASE = {
     "W102": [remove_triggers],
     "W103": [bring_in_a_name_past_validation, bring_in_a_name_that_is_none],
     "W104": [bring_in_a_name_twice, bring_in_a_kept_name_twice],
+    "W105": [bring_in_a_site_without_configuration],
 }
 
 
@@ -157,3 +170,19 @@ def test_before_the_first_migrate_there_is_nothing_to_say(site, monkeypatch):
 def test_settings_that_cannot_be_used_are_reported_once(site):
     with override_settings(SITEFLEET={"FRESH": 1}):
         assert [message.id for message in found(databases=["default"])] == ["sitefleet.E001"]
+
+
+@pytest.mark.django_db
+def test_a_default_site_that_is_none_is_reported(site, settings):
+    settings.SITE_ID = site.pk
+    assert ids(databases=["default"]) == set()
+    settings.SITE_ID = 99
+    assert ids(databases=["default"]) == {"W106"}
+
+
+@pytest.mark.django_db
+def test_rows_that_name_another_environment_are_reported_until_they_are_synced(site, settings):
+    settings.SITEFLEET = {"DOMAIN_FORMAT": "{slug}.localhost:8000"}
+    assert ids(databases=["default"]) == {"W107"}
+    sync()
+    assert ids(databases=["default"]) == set()

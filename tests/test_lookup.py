@@ -150,7 +150,7 @@ def test_a_pinned_site_may_have_no_configuration(db, monkeypatch):
     bare = Site.objects.bulk_create([Site(domain="bare.example.org", name="Bare")])[0]
     bare = Site.objects.get(name=bare.name)
     monkeypatch.setenv("SITEFLEET_SITE", str(bare.pk))
-    assert forced_match("anything.test").slug == str(bare.pk)
+    assert forced_match("anything.test").slug == f"site-{bare.pk}"
 
 
 def test_a_site_found_by_its_slug_though_another_is_called_so(db):

@@ -213,11 +213,11 @@ def test_texts_are_what_people_look_for(site):
 
 def test_the_lock_changes_no_token(site):
     with connection.cursor() as cursor:
-        cursor.execute("SELECT token FROM sitefleet_generation")
+        cursor.execute("SELECT token FROM sitefleet_generation WHERE id = 1")
         before = cursor.fetchone()
         with registry_lock():
             pass
-        cursor.execute("SELECT token FROM sitefleet_generation")
+        cursor.execute("SELECT token FROM sitefleet_generation WHERE id = 1")
         assert cursor.fetchone() == before
 
 

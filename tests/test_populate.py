@@ -60,10 +60,10 @@ def test_sites_are_created_as_they_are_described(db, wanted):
 def test_a_second_run_changes_nothing(db, wanted, conf):
     wanted(SITES, **conf)
     populate()
-    before, token = everything(), Generation.objects.get().token
+    before, token = everything(), Generation.objects.get(pk=1).token
     assert populate() == Report(unchanged=list(SITES), missing_in_settings=["example-com"])
     assert everything() == before
-    assert Generation.objects.get().token == token, "nothing was written at all"
+    assert Generation.objects.get(pk=1).token == token, "nothing was written at all"
 
 
 def test_only_what_the_settings_name_is_changed(db, wanted):
@@ -147,11 +147,11 @@ def test_a_dry_run_tells_and_changes_nothing(site, wanted):
             "new": {"domain": "new.example.org", "aliases": ["n.example.org"]},
         }
     )
-    before, token = everything(), Generation.objects.get().token
+    before, token = everything(), Generation.objects.get(pk=1).token
     report = populate(dry_run=True)
     assert (report.created, report.updated) == (["new"], ["one"])
     assert everything() == before
-    assert Generation.objects.get().token == token
+    assert Generation.objects.get(pk=1).token == token
     assert resolver.find("new.example.org").root is None
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.conf import settings
 from django.conf.urls.i18n import i18n_patterns
 from django.contrib.auth import get_user_model
 from django.test import Client, override_settings
@@ -9,7 +10,7 @@ from django.urls import get_script_prefix, path
 
 from sitefleet.current import active_site_id
 from sitefleet.models import SiteConfig
-from sitefleet.prefixes import mounted_prefix
+from sitefleet.prefixes import mount, mounted_prefix
 from sitefleet.registry import add_site, set_state
 from tests import views
 from tests.asgi import ask
@@ -62,6 +63,13 @@ def test_static_and_media_are_those_of_the_host_whichever_site_is_first(sites, j
             assert (seen["static"], seen["media"]) == ("/s/a.css", "/m/")
 
 
+def test_static_and_media_are_those_of_the_host_in_commands_too():
+    with override_settings(STATIC_URL="s/", MEDIA_URL="m/"):
+        with mount("/de"):
+            assert (settings.STATIC_URL, settings.MEDIA_URL) == ("/s/", "/m/")
+        assert (settings.STATIC_URL, settings.MEDIA_URL) == ("/s/", "/m/")
+
+
 @pytest.mark.parametrize(
     ("asked", "status", "target"),
     [
@@ -112,6 +120,15 @@ def test_cookies_have_the_name_and_path_of_their_site(sites, jar):
             assert cookie["samesite"] == "Lax"
         assert response.cookies[f"sessionid{mark}"]["httponly"]
         assert len(response.cookies) == 3
+
+
+@override_settings(SESSION_COOKIE_NAME="__Host-sessionid", CSRF_COOKIE_NAME="__Host-csrftoken")
+def test_cookies_that_browsers_take_for_a_whole_host_only_keep_its_path(sites, jar):
+    response = jar.get("/de/cookies/?say=x")
+    for name in ("__Host-sessionid", "__Host-csrftoken"):
+        assert response.cookies[f"{name}_{sites['/de'].pk}"]["path"] == "/"
+    assert jar.get("/cookies/").json()["visits"] == 1
+    assert jar.get("/de/cookies/").json()["visits"] == 2
 
 
 @override_settings(MESSAGE_STORAGE="django.contrib.messages.storage.cookie.CookieStorage")

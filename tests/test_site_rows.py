@@ -10,13 +10,16 @@ from django.core.management import call_command
 from django.db import connection
 from django.test import override_settings
 
+from sitefleet import override_site
+from sitefleet.addresses import site_url
 from sitefleet.lookup import get_site
-from sitefleet.models import SiteConfig
+from sitefleet.models import Generation, SiteConfig
 from sitefleet.presented import shown
-from sitefleet.registry import add_site, change_site, get_config
+from sitefleet.registry import add_alias, add_site, all_configs, change_site, get_config
 from sitefleet.resolver import resolver
 from sitefleet.site_rows import add_missing_configs, make_slug
 from sitefleet.sync import sync
+from tests.news.models import Article
 
 LOCAL = {"FRESHNESS": 0.0, "DOMAIN_FORMAT": "{slug}.localhost:8000"}
 
@@ -240,3 +243,64 @@ def test_a_refused_save_changes_nothing(site, other_site):
     with pytest.raises(ValidationError):
         change_site(site, domain="two.example.org", name="New name")
     assert row(site.pk) == before
+
+
+def test_a_site_that_came_in_past_the_orm_is_served_by_its_number_outside_of_live(db, settings):
+    Site.objects.bulk_create([Site(domain="live.example.org", name="Bare")])
+    pk = Site.objects.get(domain="live.example.org").pk
+    settings.SITEFLEET = {"DOMAIN_FORMAT": "{slug}.localhost:8000"}
+    match = resolver.find(f"site-{pk}.localhost:8000").root
+    assert (match.site.pk, match.site.domain) == (pk, f"site-{pk}.localhost:8000")
+    with override_site(pk):
+        assert Site.objects.get_current().domain == f"site-{pk}.localhost:8000"
+    assert site_url(pk) == f"https://site-{pk}.localhost:8000/"
+    assert pk in [config.pk for config in all_configs()]
+
+
+def test_names_that_were_there_before_are_brought_into_normal_form(db):
+    names = ["Shop.Example.ORG", "MÜLLER.example.org", "No way", "Twin.example.org"]
+    Site.objects.bulk_create([Site(domain=name, name=name) for name in names])
+    Site.objects.bulk_create([Site(domain="twin.example.org", name="The other")])
+    add_missing_configs("default")
+    domains = set(Site.objects.values_list("domain", flat=True))
+    assert {"shop.example.org", "xn--mller-kva.example.org", "No way"} < domains
+    assert {"Twin.example.org", "twin.example.org"} < domains, "taken: both stay as they are"
+
+
+def test_a_row_whose_domain_nobody_touches_can_be_saved_whatever_it_is(site):
+    Site.objects.filter(pk=site.pk).update(domain="No way")
+    row = Site.objects.get(pk=site.pk)
+    row.name = "New"
+    row.save()
+    assert Site.objects.get(pk=site.pk).name == "New"
+
+
+def test_a_redirect_never_comes_back_to_where_it_started(site, client):
+    Site.objects.filter(pk=site.pk).update(domain="One.Example.COM")
+    add_alias(site, "one.example.com")
+    assert client.get("/site/", headers={"host": "one.example.com"}).status_code == 200
+
+
+def test_no_alias_takes_the_host_that_a_site_has_here(site, other_site, settings, client):
+    settings.SITEFLEET = {"DOMAIN_FORMAT": "{slug}.localhost:8000"}
+    slug = site.siteconfig.slug
+    add_alias(other_site, f"{slug}.localhost")
+    answer = client.get("/site/", headers={"host": f"{slug}.localhost:8000"})
+    assert (answer.status_code, answer.json()["id"]) == (200, site.pk)
+
+
+def test_a_fixture_cannot_bring_an_old_token_back(site, tmp_path):
+    fixture = tmp_path / "all.json"
+    call_command("dumpdata", "sites", "sitefleet", output=str(fixture))
+    before = Generation.objects.get(pk=1).token
+    add_site("new", domain="new.example.org")
+    call_command("loaddata", str(fixture), verbosity=0)
+    assert Generation.objects.get(pk=1).token != before
+
+
+def test_djangos_placeholder_is_somebodys_once_it_has_content(db):
+    Site.objects.all().delete()
+    Site.objects.create(pk=1, domain="example.com", name="example.com")
+    Article.objects.create(site_id=1, title="Here since years")
+    assert add_site("new", domain="new.example.org").pk != 1
+    assert Article.objects.get().site.domain == "example.com"

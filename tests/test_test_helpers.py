@@ -138,10 +138,27 @@ def test_states_answer_as_they_do_for_the_world(site):
     assert client_for(site).get("/").status_code == 410
 
 
-@pytest.mark.parametrize("helper", [client_for, async_client_for])
-def test_a_site_without_a_host_cannot_be_asked(db, helper):
+def test_a_site_without_a_host_cannot_be_asked(db):
+    later = add_site("later")
     with pytest.raises(SiteError, match="has no host in this environment"):
-        helper(add_site("later"))
+        client_for(later)
+    with pytest.raises(SiteError, match="has no host in this environment"):
+        async_to_sync(async_client_for(later).get)("/")
+
+
+def test_an_async_test_may_ask_for_a_client_itself(fleet):
+    forget_sites()
+
+    @async_to_sync
+    async def visit():
+        return [(await async_client_for(site).get("/async/")).json()["id"] for site in fleet]
+
+    assert visit() == [site.pk for site in fleet]
+
+
+def test_a_name_is_not_a_site(site):
+    with pytest.raises(TypeError, match=r"get_site\('one'\) finds one by name"):
+        client_for("one")
 
 
 def test_two_clients_of_one_test_do_not_mix(fleet):

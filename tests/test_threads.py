@@ -14,7 +14,8 @@ from sitefleet.models import SiteConfig
 
 
 @pytest.fixture
-def many_sites(transactional_db):
+def many_sites(file_database):
+    # In a file: a thread cannot close its connection to a database in memory.
     rows = [Site(pk=pk, domain=f"s{pk}.example", name=f"s{pk}") for pk in range(100, 120)]
     Site.objects.bulk_create(rows)
     SiteConfig.objects.bulk_create(SiteConfig(site=row, slug=row.name) for row in rows)

@@ -17,7 +17,7 @@ commits = pytest.mark.django_db(transaction=True)
 
 
 def token():
-    return Generation.objects.get().token
+    return Generation.objects.get(pk=1).token
 
 
 def sql(statement):

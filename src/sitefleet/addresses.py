@@ -24,14 +24,16 @@ def site_url(site: Site | int, path: str = "/") -> str:
     outside of requests. No query for the current site, and for any other none but the first time.
 
     Raises SiteError when the site has no host in this environment, ValueError for a path that
-    does not start with just one slash, Site.DoesNotExist for a primary key that is none.
+    does not start with just one slash, TypeError for a name, Site.DoesNotExist for a primary key
+    that is none.
     """
     if not path.startswith("/") or path.startswith("//"):
         message = f"site_url() takes a path that starts with one slash, not {path!r}."
         raise ValueError(message)
+    pk = site_id(site, "site_url()")
     view = None if isinstance(site, int) else shown(site)
     if view is None:
-        view = shown(resolver.site(site if isinstance(site, int) else site.pk))
+        view = shown(resolver.site(pk))
     if view is None or not view.host:
         key = view.slug if view else site
         message = (
@@ -41,6 +43,14 @@ def site_url(site: Site | int, path: str = "/") -> str:
         raise SiteError(message)
     outside, inside = _split_mount(path)
     return f"{get_environment().scheme}://{view.host}{outside}{view.path_prefix}{inside}"
+
+
+def site_id(site: Site | int, taker: str) -> int:
+    """Return the primary key of what ``taker`` was given. Raises TypeError for a name."""
+    if isinstance(site, str):
+        message = f"{taker} takes a site or its id; get_site({site!r}) finds one by name."
+        raise TypeError(message)
+    return site if isinstance(site, int) else site.pk
 
 
 def _split_mount(path: str) -> tuple[str, str]:

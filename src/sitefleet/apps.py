@@ -17,4 +17,4 @@ class SitefleetConfig(AppConfig):
         """Connect the floors."""
         from sitefleet.wiring import connect  # noqa: PLC0415 - models exist from here on
 
-        connect(self)
+        connect()

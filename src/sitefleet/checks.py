@@ -19,9 +19,12 @@ from django.db.models import Exists, OuterRef
 from sitefleet import triggers
 from sitefleet.conf import find_problems, get_conf
 from sitefleet.current import AcceptedHost
+from sitefleet.environments import get_environment
 from sitefleet.exceptions import InvalidSetting
 from sitefleet.models import Alias, SiteConfig, clean_domain
 from sitefleet.populate import find_problems as find_site_problems
+from sitefleet.site_id import configured_site_id
+from sitefleet.sync import find_changes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -186,6 +189,7 @@ def _check_names(using: str) -> Iterator[checks.CheckMessage]:
         )
     sites = Site.objects.filter(domain=OuterRef("name"), siteconfig__domain__isnull=True)
     kept = SiteConfig.objects.filter(domain=OuterRef("name"))
+    yield from _check_rows(using)
     double = Alias.objects.using(using).filter(Exists(sites) | Exists(kept))
     for alias in double.select_related("site")[:LOOKED_AT]:
         yield checks.Warning(
@@ -193,6 +197,33 @@ def _check_names(using: str) -> Iterator[checks.CheckMessage]:
             hint="The domain wins. Remove the alias with `manage.py sites alias remove`.",
             id="sitefleet.W104",
         )
+
+
+def _check_rows(using: str) -> Iterator[checks.CheckMessage]:
+    sites = Site.objects.using(using)
+    if sites.filter(siteconfig__isnull=True).exists():
+        yield checks.Warning(
+            "Some sites have no SiteConfig: they came in past the ORM.",
+            hint="Run `manage.py migrate` or `manage.py sites list`, which give them one.",
+            id="sitefleet.W105",
+        )
+    pk = configured_site_id()
+    if pk is not None and not sites.filter(pk=pk).exists():
+        yield checks.Warning(
+            f"SITE_ID is {pk}, and no site has that id.",
+            hint="`manage.py sites list` shows the ids. Without SITE_ID there is no default site.",
+            id="sitefleet.W106",
+        )
+    environment = get_environment()
+    if not environment.is_live:
+        foreign = len(find_changes(environment, environment, limit=LOOKED_AT))
+        if foreign:
+            yield checks.Warning(
+                f"{foreign} rows of Site hold names of another environment: code that reads them"
+                " links there.",
+                hint="`manage.py sites sync` writes the hosts of this environment there.",
+                id="sitefleet.W107",
+            )
 
 
 def register() -> None:

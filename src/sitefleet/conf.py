@@ -141,7 +141,7 @@ def _problem_of(key: str, value: Any) -> Problem | None:
     kind = (list, tuple) if kind is tuple else kind
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         expected = "list" if kind == (list, tuple) else type(default).__name__
-        hint = f"Expected a value such as {default!r}."
+        hint = f"Expected a value such as {_EXAMPLES.get(key, default)!r}."
         return Problem(key, f"SITEFLEET[{key!r}] is {value!r}, not a {expected}.", hint)
     reason = _REASONS.get(key, lambda _: "")(value)
     return Problem(key, f"SITEFLEET[{key!r}] cannot be {value!r}.", reason) if reason else None
@@ -167,6 +167,14 @@ def _why_not_strings(value: list[Any] | tuple[Any, ...]) -> str:
     )
 
 
+#: For settings whose default, being empty, shows nothing.
+_EXAMPLES: dict[str, Any] = {
+    "DOMAIN_FORMAT": "{slug}.localhost:8000",
+    "SCHEME": "https",
+    "SITES": {"gh": {"name": "Ghana", "domain": "example.gh"}},
+    "PREVIEW_PATHS": ["/accounts/login/"],
+    "OWN_SUFFIXES": ["sites.example.org"],
+}
 _REASONS: dict[str, Any] = {
     "DOMAIN_FORMAT": _why_not_format,
     "SCHEME": lambda value: "" if value in {"", "http", "https"} else "It is http or https.",

@@ -5,17 +5,20 @@ from __future__ import annotations
 import logging
 from difflib import get_close_matches
 from functools import lru_cache
+from typing import Any
 
+from django.conf import settings
 from django.contrib.sites.models import Site
 from django.db import DatabaseError
 from django.db.models import Q
 
 from sitefleet import hosts
 from sitefleet.conf import get_conf
+from sitefleet.current import AcceptedHost
 from sitefleet.environments import get_environment
 from sitefleet.exceptions import InvalidHost, NoCurrentSite, UnknownSite
 from sitefleet.models import State
-from sitefleet.pipeline import Match
+from sitefleet.pipeline import Match, bare_slug
 from sitefleet.site_id import configured_site_id
 
 logger = logging.getLogger("sitefleet")
@@ -75,20 +78,38 @@ def forced_match(host: str) -> Match:
     UnknownSite.
     """
     name = hosts.split(hosts.normalize_header(host))[0]
-    site = get_site(get_conf().SITE, source="SITEFLEET_SITE")
+    key = get_conf().SITE
+    return _match_of(get_site(key, source="SITEFLEET_SITE"), name, "forced by SITEFLEET_SITE", key)
+
+
+def listed_match(host: str) -> Match | None:
+    """Return the match of a host that no site has, but that ``ALLOWED_HOSTS`` lists as it is.
+
+    Such a host is served with the default site of the process: Django's test set-up lists
+    ``testserver`` there, and an operator may list the address that a health check asks. Patterns
+    (``*``, ``.example.org``) say nothing of a site. None where there is no default site.
+    """
+    name = hosts.split(hosts.normalize_header(host))[0]
+    entries: list[Any] = settings.ALLOWED_HOSTS
+    listed = {str(entry) for entry in entries if not isinstance(entry, AcceptedHost)}
+    pk = default_site_id() if name in listed else None
+    return None if pk is None else _match_of(get_site(pk), name, "listed in ALLOWED_HOSTS", name)
+
+
+def _match_of(site: Site, host: str, how: str, name: str) -> Match:
     config = getattr(site, "siteconfig", None)
     state = config.state if config is not None else State.ACTIVE.value
     return Match(
         site=site,
-        slug=config.slug if config is not None else str(site.pk),
+        slug=config.slug if config is not None else bare_slug(site.pk),
         state=state,
-        how="forced by SITEFLEET_SITE",
-        name=get_conf().SITE,
-        host=name,
+        how=how,
+        name=name,
+        host=host,
         path_prefix="",
         redirect="",
         plain=state == State.ACTIVE,
-        frame=(site.pk, name, None, site),
+        frame=(site.pk, host, None, site),
     )
 
 

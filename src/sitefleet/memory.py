@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
 
 from django.contrib.sites import models as django_sites
 
@@ -71,3 +72,34 @@ class View:
     def holds(self, connection: BaseDatabaseWrapper) -> bool:
         """Tell whether what was seen has neither ended nor been rolled back."""
         return connection.in_atomic_block and connection.run_on_commit is self.hooks
+
+
+class Views:
+    """The views of all connections; a connection that is gone takes its view with it."""
+
+    def __init__(self) -> None:
+        self._views: WeakKeyDictionary[BaseDatabaseWrapper, View] = WeakKeyDictionary()
+        #: What is inside of that, for a quick look at whether there is any.
+        self.held: dict[Any, View] = self._views.data  # type: ignore[attr-defined]
+
+    def __contains__(self, connection: BaseDatabaseWrapper) -> bool:
+        return connection in self._views
+
+    def of(self, connection: BaseDatabaseWrapper) -> View | None:
+        """Return the view of a connection, or None."""
+        return self._views.get(connection)
+
+    def keep(self, connection: BaseDatabaseWrapper, view: View) -> None:
+        """Keep the view of a connection."""
+        self._views[connection] = view
+
+    def drop(self, connection: BaseDatabaseWrapper) -> None:
+        """Forget the view of a connection."""
+        self._views.pop(connection, None)
+
+    def any_open(self) -> bool:
+        """Tell whether a transaction is open that sees something of its own.
+
+        A view may outlive its transaction, until its thread asks again; that one tells nothing.
+        """
+        return any(view.holds(connection) for connection, view in list(self._views.items()))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from contextlib import nullcontext
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, cast
 
 from asgiref.sync import (
@@ -31,8 +31,8 @@ from sitefleet.current import (
 )
 from sitefleet.exceptions import InvalidHost
 from sitefleet.generators import adrive, drive
-from sitefleet.lookup import forced_match
-from sitefleet.pipeline import Match
+from sitefleet.lookup import forced_match, listed_match
+from sitefleet.pipeline import UNKNOWN, Match
 from sitefleet.prefixes import MountSteps, mark_cookies, mounted
 from sitefleet.resolver import resolver
 
@@ -61,8 +61,7 @@ class SiteMiddleware:
             markcoroutinefunction(self)
         self.forced = get_conf().SITE
         if self.forced:
-            message = "SITEFLEET_SITE is set: every host is answered with the site %r."
-            logger.warning(message, self.forced)
+            _tell_forced(self.forced)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         """Answer a request."""
@@ -125,7 +124,7 @@ class SiteMiddleware:
         """Return the match for any host, or what to answer instead; may query."""
         raw = answers.raw_host(request)
         try:
-            match = forced_match(raw) if self.forced else resolver.find(raw).at(request.path_info)
+            match = self._find(raw, request.path_info)
         except InvalidHost as error:
             return answers.malformed_host(request, error)
         response = answers.instead_of_site(request, match)
@@ -136,6 +135,18 @@ class SiteMiddleware:
         if asked == match.host:
             return match
         return replace(match, frame=(match.frame[0], asked, None, match.site))
+
+    def _find(self, host: str, path: str) -> Match | None:
+        if self.forced:
+            return forced_match(host)
+        entry = resolver.find(host)
+        return listed_match(host) if entry is UNKNOWN else entry.at(path)
+
+
+@lru_cache(maxsize=1)
+def _tell_forced(key: str) -> None:
+    # Once: test clients make many middlewares.
+    logger.warning("SITEFLEET_SITE is set: every host is answered with the site %r.", key)
 
 
 def _mount(request: HttpRequest, match: Match) -> AbstractContextManager[None]:

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 HOST_LENGTH = hosts.MAX_NAME + len(":65535")
 SLUG_LENGTH = hosts.MAX_LABEL
 PREFIX_LENGTH = 100
+#: Rows of the table of generations: the one that triggers write to, and the registry's lock.
+TOKEN_ROW, LOCK_ROW = 1, 2
+GENERATION_BITS = 53
 
 validate_slug = RegexValidator(
     r"^(?![0-9]+\Z)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z",
@@ -60,7 +63,10 @@ def clean_domain(text: str, *, wildcard: bool = False) -> str:
         raise ValidationError(str(error), code="invalid") from None
     parent = hosts.split(name.removeprefix("*."))[0]
     if is_public_suffix(parent) and parent not in get_conf().OWN_SUFFIXES:
-        message = _("%(name)s is a public suffix: strangers register names below it.")
+        message = _(
+            "%(name)s is a public suffix: strangers register names below it. (If it is your own,"
+            " put it into OWN_SUFFIXES.)"
+        )
         raise ValidationError(message, code="public_suffix", params={"name": parent})
     return name
 
@@ -219,12 +225,13 @@ class Generation(models.Model):
 def registry_lock(using: str | None = None) -> Iterator[None]:
     """Open a transaction in which nobody else can change which name leads to which site.
 
-    The first statement writes, so that SQLite takes its lock before anything is read, and it
-    writes to the one row that every such change touches, so that other databases wait there.
+    The first statement writes, so that SQLite takes its lock before anything is read; other
+    databases wait for the row. It is a row of its own: the one that the triggers write to is
+    locked last by everybody else, and to lock it first would be a deadlock.
     """
     using = using or router.db_for_write(SiteConfig)
     with transaction.atomic(using=using):
-        Generation.objects.using(using).filter(pk=1).update(token=F("token"))
+        Generation.objects.using(using).filter(pk=LOCK_ROW).update(token=F("token"))
         yield
 
 
@@ -248,7 +255,7 @@ def ensure_free(
     for owner in sites_named(name).exclude(pk=site or 0).select_related("siteconfig"):
         config = getattr(owner, "siteconfig", None)
         if site is None or (config.path_prefix if config else "") == path_prefix:
-            raise _taken(name, owner, _("%(name)s is the domain of %(owner)s."))
+            raise _taken(name + path_prefix, owner, _("%(name)s is the domain of %(owner)s."))
 
 
 def sites_named(domain: str) -> QuerySet[Site]:

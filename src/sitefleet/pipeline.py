@@ -2,25 +2,27 @@
 
 The steps, first hit wins:
 
-1. host with port    a domain or an alias that has this very port
-2. host              a domain or an alias
-3. environment rule  outside of live: the host fits the format, its slug is a site's
+1. environment rule  outside of live: the host fits the format, its slug is a site's
+2. host with port    a domain or an alias that has this very port
+3. host              a domain or an alias
 4. www twin          in live: the same with ``www.`` in front, or without; redirects
 5. wildcard          aliases, the longest first
 6. path prefix       where several sites share the host that won: the longest prefix of the path
 
-The rule stands before the wildcards since what it names is a site's own host, just as a domain is.
+The rule goes first, since what it names is a site's own host: no alias may take that away.
 This module decides and remembers nothing; `sitefleet.resolver` remembers.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.contrib.sites.models import Site
 
 from sitefleet import hosts
+from sitefleet.exceptions import InvalidHost
 from sitefleet.models import Alias, SiteConfig, State
 from sitefleet.presented import present
 
@@ -109,11 +111,11 @@ def steps_for(host: str, environment: Environment, *, www: bool) -> list[Step]:
     if not environment.fits(host):
         return []
     name, port = hosts.split(host)
-    steps = [Step("host with port", host)] if port else []
-    steps.append(Step("host", name))
     slug = environment.slug_in(host)
-    if slug is not None:
-        steps.append(Step("environment rule", slug=slug))
+    steps = [] if slug is None else [Step("environment rule", slug=slug)]
+    if port:
+        steps.append(Step("host with port", host))
+    steps.append(Step("host", name))
     if www and environment.is_live and not hosts.is_ip(host):
         steps.append(Step("www twin", hosts.www_twin(name), redirect=True))
     steps += [Step("wildcard", wildcard) for wildcard in hosts.wildcards(host)]
@@ -126,11 +128,12 @@ def look_up(
     """Return the rows that the steps lead to, by one query on indexed columns."""
     names = [step.name for step in steps if step.name]
     slugs = [step.slug for step in steps if step.slug]
-    parts = [(_ALIASES, names)]
+    parts: list[tuple[str, list[Any]]] = [(_ALIASES, names)]
     if environment.is_live:
         parts += [(_DOMAINS, names), (_KEPT_DOMAINS, names)]
     elif slugs:
-        parts.append((_SLUGS, slugs))
+        bare = [int(found[1]) for found in map(_BARE_SLUG.fullmatch, slugs) if found]
+        parts += [(_SLUGS, slugs), *([(_BARE, bare)] if bare else [])]
     sql = " UNION ALL ".join(
         part.format(**_TABLES, marks=", ".join(["%s"] * len(values))) for part, values in parts
     )
@@ -156,13 +159,14 @@ def decide(
 
 
 def _match(host: str, step: Step, row: Row, environment: Environment) -> Match:
-    slug = row.slug or f"site-{row.pk}"
+    slug = row.slug or bare_slug(row.pk)
     domain = row.domain if row.config_domain is None else row.config_domain
     canonical = environment.host_of(slug, domain)
     prefix = (row.path_prefix or "") if environment.is_live else ""
     is_alias = row.kind in (ALIAS_SERVED, ALIAS_REDIRECTED)
     redirect = ""
-    if canonical and (step.redirect or row.kind == ALIAS_REDIRECTED):
+    wanted = step.redirect or row.kind == ALIAS_REDIRECTED
+    if wanted and canonical and not _comes_back(canonical, host):
         redirect = canonical + (prefix if is_alias else "")
     state = row.state or State.ACTIVE.value
     name = hosts.split(host)[0]
@@ -183,6 +187,20 @@ def _match(host: str, step: Step, row: Row, environment: Environment) -> Match:
     )
 
 
+def _comes_back(canonical: str, host: str) -> bool:
+    """Tell whether a redirect would come back here: the row has another spelling, or no host."""
+    try:
+        return hosts.normalize(canonical) == host
+    except InvalidHost:
+        return True
+
+
+def bare_slug(pk: int) -> str:
+    """Return the slug of a site that has no SiteConfig yet, as after ``loaddata`` or raw SQL."""
+    return f"site-{pk}"
+
+
+_BARE_SLUG = re.compile(r"site-([0-9]{1,18})")
 _SITE_FIELDS = ["id", "domain", "name"]
 _TABLES = {
     "site": Site._meta.db_table,
@@ -202,6 +220,10 @@ _KEPT_DOMAINS = (
 _SLUGS = (
     f"SELECT c.slug, {RULE}, {_COLUMNS} FROM {{config}} c"
     " JOIN {site} s ON s.id = c.site_id WHERE c.slug IN ({marks})"
+)
+_BARE = (
+    f"SELECT s.name, {RULE}, {_COLUMNS} FROM {{site}} s"
+    " LEFT JOIN {config} c ON c.site_id = s.id WHERE s.id IN ({marks}) AND c.site_id IS NULL"
 )
 _ALIASES = (
     f"SELECT a.name, CASE WHEN a.redirect THEN {ALIAS_REDIRECTED} ELSE {ALIAS_SERVED} END,"

@@ -34,9 +34,6 @@ def mounted_prefix() -> str:
 @contextmanager
 def mounted(request: HttpRequest, match: Match) -> Iterator[None]:
     """Serve ``request`` below the path prefix of ``match``."""
-    # Relative STATIC_URL and MEDIA_URL are completed with the script name at the first look and
-    # kept: look now, so that they are those of the host, the same for all sites on it.
-    _ = settings.STATIC_URL, settings.MEDIA_URL
     prefix = match.path_prefix
     request.path_info = request.path_info[len(prefix) :] or "/"
     request.META["PATH_INFO"] = request.path_info
@@ -49,6 +46,9 @@ def mounted(request: HttpRequest, match: Match) -> Iterator[None]:
 @contextmanager
 def mount(prefix: str) -> Iterator[None]:
     """Let ``reverse()`` put ``prefix`` before its paths."""
+    # Relative STATIC_URL and MEDIA_URL are completed with the script name at the first look and
+    # kept: look now, so that they are those of the host, the same for all sites on it.
+    _ = settings.STATIC_URL, settings.MEDIA_URL
     outside = get_script_prefix(), _mounted.get()
     set_script_prefix(f"{outside[0].rstrip('/')}{prefix}/")
     _mounted.set(prefix)
@@ -69,7 +69,9 @@ def mark_cookies(response: HttpResponseBase, match: Match, script_name: str) -> 
             cookie = response.cookies[own]
             cookie.update(morsel)
             cookie.set(own, morsel.value, morsel.coded_value)
-            cookie["path"] = script_name
+            # Browsers refuse this prefix below any path but "/"; the name is the site's own already.
+            if not own.lower().startswith("__host-"):
+                cookie["path"] = script_name
 
 
 def own_cookie_name(name: str, match: Match) -> str:

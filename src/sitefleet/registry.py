@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from django.contrib.sites.models import Site
 from django.core.exceptions import ValidationError
 from django.core.management.color import no_style
-from django.db import connections, router
+from django.db import DatabaseError, connections, router, transaction
 from django.utils.translation import gettext as _
 
 from sitefleet import hosts
@@ -25,7 +26,7 @@ from sitefleet.models import (
 )
 from sitefleet.presented import present
 from sitefleet.resolver import resolver
-from sitefleet.site_rows import make_slug
+from sitefleet.site_rows import add_missing_configs, make_slug
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -141,8 +142,11 @@ def add_alias(site: Site, name: str, *, redirect: bool = True) -> Alias:
 def promote_alias(alias: Alias) -> SiteConfig:
     """Make an alias the domain of its site; the domain becomes an alias that redirects.
 
-    Raises ValidationError for a wildcard.
+    Raises ValidationError for a wildcard, TypeError for what is no Alias.
     """
+    if not isinstance(alias, Alias):
+        message = f"promote_alias() takes an Alias, not {alias!r}; find_alias() finds one by name."
+        raise TypeError(message)
     if alias.name.startswith("*."):
         raise ValidationError(_("A wildcard cannot be the domain of a site."))
     with registry_lock():
@@ -172,12 +176,13 @@ def get_config(site: Site) -> SiteConfig:
 
 
 def all_configs() -> QuerySet[SiteConfig]:
-    """Return all sites in the order in which people list them."""
+    """Return all sites in the order in which people list them; each gets a SiteConfig first."""
+    add_missing_configs(router.db_for_write(SiteConfig))
     return SiteConfig.objects.select_related("site").order_by("slug")
 
 
 def placeholder(pk: int | None = None) -> Site | None:
-    """Return Django's ``example.com`` while it is all there is and nobody has touched it.
+    """Return Django's ``example.com`` while it is all there is, untouched and without content.
 
     With ``pk`` only where that is its primary key.
     """
@@ -187,7 +192,20 @@ def placeholder(pk: int | None = None) -> Site | None:
     config = getattr(sites[0], "siteconfig", None)
     slug, domain = (config.slug, config.production_domain) if config else ("", sites[0].domain)
     untouched = (domain, sites[0].name) == ("example.com", "example.com")
-    return sites[0] if untouched and slug in ("", "example-com") else None
+    free = untouched and slug in ("", "example-com") and not _has_content(sites[0])
+    return sites[0] if free else None
+
+
+def _has_content(site: Site) -> bool:
+    """Tell whether any row refers to a site: then it is somebody's, whatever it is called."""
+    for relation in Site._meta.related_objects:
+        model: Any = relation.related_model
+        if model in (SiteConfig, Alias):
+            continue
+        with suppress(DatabaseError), transaction.atomic(using=router.db_for_read(model)):
+            if model._base_manager.filter(**{relation.field.name: site}).exists():
+                return True
+    return False
 
 
 def _clean_or_none(domain: str) -> str:

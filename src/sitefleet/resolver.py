@@ -17,20 +17,19 @@ from contextlib import suppress
 from threading import Lock, Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 from django.apps import apps
 from django.contrib.sites import models as django_sites
-from django.db import DatabaseError, connections, router
+from django.db import DatabaseError, connections, router, transaction
 from django.db.models.functions import Coalesce
 
 from sitefleet import hosts
 from sitefleet.conf import get_conf
 from sitefleet.current import current_state
 from sitefleet.environments import get_environment
-from sitefleet.memory import NEVER_READ, Memory, View
+from sitefleet.memory import NEVER_READ, Memory, View, Views
 from sitefleet.models import SiteConfig
-from sitefleet.pipeline import UNKNOWN, Entry, Match, decide, look_up, steps_for
+from sitefleet.pipeline import UNKNOWN, Entry, Match, bare_slug, decide, look_up, steps_for
 from sitefleet.presented import present, shown
 from sitefleet.triggers import read_generation
 
@@ -60,9 +59,9 @@ class Resolver:
         self._due = 0.0
         self._news = object()
         self._clear_again = False
-        self._views: WeakKeyDictionary[BaseDatabaseWrapper, View] = WeakKeyDictionary()
+        self._views = Views()
         #: What is inside of that: whether it is empty is told without a call, in each request.
-        self._viewed: dict[Any, View] = self._views.data  # type: ignore[attr-defined]
+        self._viewed = self._views.held
         django_sites.Site.objects.clear_cache()
 
     def usual(self, host: str) -> Match | None:
@@ -98,7 +97,7 @@ class Resolver:
                 django_sites.Site.objects.clear_cache()
             site = django_sites.Site.objects.select_related("siteconfig").get(pk=pk)
             config = getattr(site, "siteconfig", None)
-            site = config.presented_site() if config else present(site, site.domain, "", "")
+            site = config.presented_site() if config else _present_bare(site)
             django_sites.SITE_CACHE[pk] = site
         return site
 
@@ -110,7 +109,8 @@ class Resolver:
         environment. In live the default site, which nobody has ``entered``, shows what it is: no
         query there, as ``manage.py check`` looks at this setting and must do without a database.
         """
-        if monotonic() < self._due and pk in django_sites.SITE_CACHE and not self._viewed:
+        quick = monotonic() < self._due and pk in django_sites.SITE_CACHE
+        if quick and not (self._viewed and _connection() in self._views):
             return
         self.refresh()
         if pk is None or pk in django_sites.SITE_CACHE or self.paused:
@@ -128,7 +128,8 @@ class Resolver:
         state = current_state.get()
         if state is None:
             return False
-        match = None if self._viewed else self._memory.plain.get(state[1] or "")
+        seen = self._viewed and _connection() in self._views
+        match = None if seen else self._memory.plain.get(state[1] or "")
         site: Any = match.site if match is not None and match.site.pk == pk else None
         if site is None and _in_event_loop():
             site = getattr(state[3], "site", state[3])
@@ -144,9 +145,9 @@ class Resolver:
             return
         due = monotonic() >= self._due
         if not _in_event_loop():
-            if due or self._views:
+            if due or self._viewed:
                 self._look()
-        elif due:
+        elif due and not _is_in_memory(_connection()):
             # No queries in the event loop: look in a thread, to be right at the next look.
             self._due = monotonic() + get_conf().FRESHNESS
             Thread(target=self._look_and_close, name="sitefleet-refresh", daemon=True).start()
@@ -154,10 +155,12 @@ class Resolver:
     def expire(self, using: str | None = None) -> None:
         """Look at the generation at the next call: something was changed in this process."""
         connection = connections[using] if using else _connection()
-        if connection.in_atomic_block:
-            self._keep_view(connection, self._memory, 0.0)
-        else:
+        if not connection.in_atomic_block:
             self.announced()
+        elif connection is _connection():
+            self._keep_view(connection, self._memory, 0.0)
+        else:  # Written here, read from a replica.
+            transaction.on_commit(self.announced, using=connection.alias)
 
     def announced(self) -> None:
         """Look at the generation at the next call: another process says that it has changed."""
@@ -226,7 +229,7 @@ class Resolver:
                 django_sites.Site.objects.clear_cache()
             # That cache may get an older site back from a request that is under way, or from a
             # transaction that sees something else.
-            self._clear_again = changed or bool(self._views)
+            self._clear_again = changed or self._views.any_open()
             self.after_look()
         self._due = now + conf.FRESHNESS
         if news is not self._news:
@@ -234,7 +237,7 @@ class Resolver:
 
     def _drop_view(self, connection: BaseDatabaseWrapper) -> None:
         """Look at what is true now: the transaction is over, and may have been rolled back."""
-        self._views.pop(connection, None)
+        self._views.drop(connection)
         self._due = 0.0
         django_sites.Site.objects.clear_cache()
 
@@ -249,7 +252,7 @@ class Resolver:
         return self._memory
 
     def _inside_transaction(self, connection: BaseDatabaseWrapper, *, look: bool = False) -> Memory:
-        view = self._views.get(connection)
+        view = self._views.of(connection)
         now = monotonic()
         if view is not None and not view.holds(connection):
             self._drop_view(connection)
@@ -270,7 +273,7 @@ class Resolver:
         return memory
 
     def _keep_view(self, connection: BaseDatabaseWrapper, memory: Memory, due: float) -> None:
-        self._views[connection] = View(connection, memory, due)
+        self._views.keep(connection, View(connection, memory, due))
         # Django's cache is one for all: it may get what this transaction reads.
         self._clear_again = True
 
@@ -284,12 +287,22 @@ class Resolver:
         return decide(host, steps, rows, environment)[0]
 
 
+def _present_bare(site: Site) -> Site:
+    slug = bare_slug(site.pk)
+    return present(site, get_environment().host_of(slug, site.domain), "", slug)
+
+
 def _in_event_loop() -> bool:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return False
     return True
+
+
+def _is_in_memory(connection: Any) -> bool:
+    # Nobody else can change such a database, and a thread cannot close it.
+    return connection.vendor == "sqlite" and bool(connection.is_in_memory_db())
 
 
 def _connection() -> BaseDatabaseWrapper:

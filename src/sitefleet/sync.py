@@ -59,10 +59,16 @@ def sync(
     return changes
 
 
-def find_changes(environment: Environment, target: Environment) -> list[Change]:
-    """Return what differs from what the columns hold in the ``target`` environment."""
+def find_changes(
+    environment: Environment, target: Environment, *, limit: int | None = None
+) -> list[Change]:
+    """Return what differs from what the columns hold in the ``target`` environment.
+
+    ``limit`` is how many sites are looked at; None: all.
+    """
     changes = []
-    for config in SiteConfig.objects.select_related("site").order_by("slug").iterator(BATCH):
+    configs = SiteConfig.objects.select_related("site").order_by("slug")[:limit]
+    for config in configs.iterator(BATCH):
         domain = config.production_domain
         if config.domain is None and not environment.is_live and _is_local(config, environment):
             domain = ""

@@ -12,12 +12,14 @@ its transaction is forgotten with it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.sites.models import Site
 from django.test import AsyncClient, Client
 
+from sitefleet.addresses import site_id
 from sitefleet.exceptions import SiteError
 from sitefleet.lookup import forget_pinned
 from sitefleet.prefixes import own_cookie_name
@@ -33,7 +35,7 @@ class Address:
 
     def __init__(self, site: Site | int) -> None:
         # Asked anew: an instance may come from before an override_settings().
-        view = shown(resolver.site(site if isinstance(site, int) else site.pk))
+        view = shown(resolver.site(site_id(site, "A client")))
         if view is None or not view.host:
             message = f"Site {site!r} has no host in this environment, so no client can ask it."
             raise SiteError(message)
@@ -79,20 +81,24 @@ class AsyncSiteClient(AsyncClient):
     """`SiteClient` for async tests."""
 
     def __init__(self, site: Site | int, **kwargs: Any) -> None:
-        self.address = Address(site)
+        self.site = site
+        self.address: Address | None = None
         super().__init__(**kwargs)
 
-    def generic(self, method: str, path: Any, *args: Any, **kwargs: Any) -> Any:
+    async def generic(self, method: str, path: Any, *args: Any, **kwargs: Any) -> Any:
         """Send a request to ``path`` within the site."""
+        if self.address is None:  # looked up here, as it may query and async code must not
+            self.address = await sync_to_async(Address)(self.site)
         self.address.send_session(self.cookies)
-        return super().generic(method, self.address.full_path(path), *args, **kwargs)
+        return await super().generic(method, self.address.full_path(path), *args, **kwargs)
 
     async def request(self, **request: Any) -> Any:
         """Send a request with this host: Django's client would add it to ``testserver``."""
+        address = cast("Address", self.address)
         headers = [header for header in request.get("headers", []) if header[0] != b"host"]
-        request["headers"] = [*headers, (b"host", self.address.host.encode("ascii"))]
+        request["headers"] = [*headers, (b"host", address.host.encode("ascii"))]
         response = await super().request(**request)
-        self.address.take_session(self.cookies)
+        address.take_session(self.cookies)
         return response
 
 
@@ -102,7 +108,10 @@ def client_for(site: Site | int, **kwargs: Any) -> SiteClient:
 
 
 def async_client_for(site: Site | int, **kwargs: Any) -> AsyncSiteClient:
-    """Return a test client for a site, for async tests. May query, so call it from sync code."""
+    """Return a test client for a site, for async tests; its host is looked up when it asks.
+
+    The first request raises SiteError when the site has no host here.
+    """
     return AsyncSiteClient(site, **kwargs)
 
 

@@ -10,8 +10,10 @@ from secrets import randbits
 from typing import TYPE_CHECKING, NamedTuple
 
 from django.contrib.sites.models import Site
+from django.db import OperationalError
 
-from sitefleet.models import Alias, Generation, SiteConfig
+from sitefleet.exceptions import SiteError
+from sitefleet.models import GENERATION_BITS, LOCK_ROW, TOKEN_ROW, Alias, Generation, SiteConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 CHANNEL = "sitefleet"
 WATCHED = tuple(model._meta.db_table for model in (Site, SiteConfig, Alias))
 GENERATION = Generation._meta.db_table
+#: ER_BINLOG_CREATE_ROUTINE_NEED_SUPER
+MYSQL_NO_TRIGGERS = 1419
 OPERATIONS = ("insert", "update", "delete")
 
 
@@ -34,7 +38,7 @@ class Dialect(NamedTuple):
 def read_generation(connection: BaseDatabaseWrapper) -> int | None:
     """Return the token of the generation; None where there is no row yet."""
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT token FROM {GENERATION} WHERE id = 1")
+        cursor.execute(f"SELECT token FROM {GENERATION} WHERE id = {TOKEN_ROW}")
         row = cursor.fetchone()
     return row[0] if row else None
 
@@ -45,11 +49,21 @@ def install(connection: BaseDatabaseWrapper) -> None:
     if dialect is None:
         return
     manager = Generation.objects.using(connection.alias)
-    manager.get_or_create(pk=1, defaults={"token": randbits(53)})
-    with connection.cursor() as cursor:
-        for table in missing(connection):
-            for statement in dialect.create(table):
-                cursor.execute(statement)
+    manager.get_or_create(pk=TOKEN_ROW, defaults={"token": randbits(GENERATION_BITS)})
+    manager.get_or_create(pk=LOCK_ROW, defaults={"token": 0})
+    try:
+        with connection.cursor() as cursor:
+            for table in missing(connection):
+                for statement in dialect.create(table):
+                    cursor.execute(statement)
+    except OperationalError as error:
+        if error.args[0] != MYSQL_NO_TRIGGERS:
+            raise
+        message = (
+            "MySQL and MariaDB with binary logging let this user create no triggers, by which"
+            " processes see changes of sites: set log_bin_trust_function_creators=1, then migrate."
+        )
+        raise SiteError(message) from error
 
 
 def remove(connection: BaseDatabaseWrapper) -> None:
@@ -89,7 +103,7 @@ def _sqlite(table: str) -> list[str]:
     return [
         f"CREATE TRIGGER IF NOT EXISTS {_name(table, operation)}"
         f" AFTER {operation.upper()} ON {table} BEGIN"
-        f" INSERT INTO {GENERATION} (id, token) VALUES (1, random())"
+        f" INSERT INTO {GENERATION} (id, token) VALUES ({TOKEN_ROW}, random())"
         f" ON CONFLICT (id) DO UPDATE SET token = random(); END"
         for operation in OPERATIONS
     ]
@@ -104,7 +118,7 @@ def _postgresql(table: str) -> list[str]:
     function = (
         "CREATE OR REPLACE FUNCTION sitefleet_changed() RETURNS trigger LANGUAGE plpgsql"
         " SET search_path FROM CURRENT AS $$ BEGIN"
-        f" INSERT INTO {GENERATION} (id, token) VALUES (1, {_PG_RANDOM})"
+        f" INSERT INTO {GENERATION} (id, token) VALUES ({TOKEN_ROW}, {_PG_RANDOM})"
         f" ON CONFLICT (id) DO UPDATE SET token = {_PG_RANDOM};"
         f" PERFORM pg_notify('{CHANNEL}', ''); RETURN NULL; END $$"
     )
@@ -123,7 +137,7 @@ def _mysql(table: str) -> list[str]:
         name = _name(table, operation)
         trigger = (
             f"CREATE TRIGGER {name} AFTER {operation.upper()} ON {table}"
-            f" FOR EACH ROW INSERT INTO {GENERATION} (id, token) VALUES (1, {new})"
+            f" FOR EACH ROW INSERT INTO {GENERATION} (id, token) VALUES ({TOKEN_ROW}, {new})"
             f" ON DUPLICATE KEY UPDATE token = {new}"
         )
         statements += [f"DROP TRIGGER IF EXISTS {name}", trigger]

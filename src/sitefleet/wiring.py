@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from django.apps import apps
 from django.core.signals import setting_changed
 from django.db import connections, router
 from django.db.models.signals import post_migrate, pre_migrate
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 WATCHED_SETTINGS = frozenset({"SITEFLEET", "DEBUG", "DATABASES", "DATABASE_ROUTERS"})
 
 
-def connect(app: AppConfig) -> None:
+def connect() -> None:
     """Connect the floors of sitefleet with each other and with Django."""
     current.wiring.default_site_id = _default_site_id
     current.wiring.load_site = resolver.site
@@ -31,8 +32,8 @@ def connect(app: AppConfig) -> None:
     if hasattr(os, "register_at_fork"):  # not on Windows
         os.register_at_fork(after_in_child=resolver.forked)
     site_rows.connect()
-    pre_migrate.connect(_before_migrate, sender=app, dispatch_uid="sitefleet.before_migrate")
-    post_migrate.connect(_after_migrate, sender=app, dispatch_uid="sitefleet.after_migrate")
+    pre_migrate.connect(_before_migrate, dispatch_uid="sitefleet.before_migrate")
+    post_migrate.connect(_after_migrate, dispatch_uid="sitefleet.after_migrate")
     setting_changed.connect(_setting_changed, dispatch_uid="sitefleet.setting_changed")
     checks.register()
     # With settings that cannot be used the checks are to speak, and not this line.
@@ -49,7 +50,12 @@ def _before_migrate(**_: Any) -> None:
     resolver.paused = True
 
 
-def _after_migrate(using: str, **_: Any) -> None:
+def _after_migrate(app_config: AppConfig, using: str, **_: Any) -> None:
+    # Django tells each app. After the last one, since django.contrib.sites makes its default site
+    # when it is told, with a model class of its own, for which no signals are sent.
+    with_models = [app for app in apps.get_app_configs() if app.models_module is not None]
+    if app_config is not with_models[-1]:
+        return
     if not router.allow_migrate_model(using, SiteConfig):
         resolver.paused = False
         return

@@ -25,7 +25,7 @@ def found(host):
 
 
 def token():
-    return Generation.objects.get().token
+    return Generation.objects.get(pk=1).token
 
 
 def sql(statement):
@@ -214,3 +214,16 @@ def test_back_to_zero_leaves_nothing_behind(postgres):
     call_command("migrate", verbosity=0)
     assert triggers.missing(connection) == []
     assert found("new.example.org")
+
+
+def test_changes_by_us_and_by_update_do_not_deadlock(postgres):
+    site = add_site("one", domain="one.example.org")
+
+    def change(number):
+        for turn in range(150):
+            if number % 2:
+                change_site(site, name=f"Ours {turn}")
+            else:
+                Site.objects.filter(pk=site.pk).update(name=f"Theirs {turn}")
+
+    assert together(change, 4) == [None] * 4

@@ -60,7 +60,7 @@ def test_spellings_of_one_name_are_one_entry(site, data):
     memory_before = resolver.find(ONE)
     assert resolver.find(spelled).root.site.pk == memory_before.root.site.pk
     kept = [*resolver._memory.exact, *resolver._memory.derived]
-    for view in resolver._views.values():
+    for view in resolver._viewed.values():
         kept += [*view.memory.exact, *view.memory.derived]
     assert set(kept) == {ONE}
 
