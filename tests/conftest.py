@@ -5,6 +5,7 @@ import os
 import pytest
 from django.contrib.sites.models import Site
 from django.urls import get_script_prefix, set_script_prefix
+from django.utils import translation
 
 from sitefleet import lookup
 from sitefleet.current import active_site_id, current_state
@@ -31,6 +32,7 @@ def forget():
     resolver.reset()
     lookup.forget_pinned()
     Site.objects.clear_cache()
+    translation.deactivate()  # LocaleMiddleware leaves the language of the last request
 
 
 @pytest.fixture

@@ -1,26 +1,18 @@
-"""What sitefleet itself answers. Redirects, and hostile requests, are in attacks/."""
+"""What sitefleet itself answers. Redirects, and hostile requests, are in attacks/; who sees a site
+in maintenance is in test_preview."""
 
 import re
 
 import pytest
-from asgiref.sync import async_to_sync
-from django.contrib.auth import get_user_model
 from django.contrib.sites.models import Site
-from django.db import connections
-from django.test import Client, override_settings
+from django.db import OperationalError, connections
+from django.test import override_settings
 
+from sitefleet import answers
 from sitefleet.registry import add_alias, add_site, set_state
 from sitefleet.resolver import resolver
-from tests.asgi import ask
 
 ONE = "one.example.org"
-CACHE = [
-    "sitefleet.middleware.SiteMiddleware",
-    "django.middleware.cache.UpdateCacheMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.middleware.cache.FetchFromCacheMiddleware",
-]
 
 
 def get(client, host=ONE, path="/site/", **headers):
@@ -29,18 +21,6 @@ def get(client, host=ONE, path="/site/", **headers):
 
 def text(response):
     return " ".join(re.sub("<[^>]*>", " ", response.content.decode()).split())
-
-
-@pytest.fixture
-def staff_client(db, client):
-    client.force_login(get_user_model().objects.create_user("staff", is_staff=True))
-    return client
-
-
-@pytest.fixture
-def user_client(db, client):
-    client.force_login(get_user_model().objects.create_user("user"))
-    return client
 
 
 # --- hosts that lead nowhere ----------------------------------------------------
@@ -70,6 +50,46 @@ def test_in_debug_it_is(client, fleet):
     assert "not even looked up" in page
 
 
+@override_settings(DEBUG=True, SITEFLEET={"DOMAIN_FORMAT": "{slug}.localhost:8000"})
+@pytest.mark.parametrize(
+    ("host", "said", "not_said"),
+    [
+        ("unknown.example", "not even looked up", "alias add"),
+        ("localhost:8000", "no alias leads from it", "looked up."),
+        ("three.localhost:8000", "No site has the slug three .", "This one does not"),
+    ],
+)
+def test_in_debug_it_is_told_what_was_looked_for(client, site, host, said, not_said):
+    page = text(get(client, host))
+    assert said in page
+    assert not_said not in page
+
+
+@override_settings(DEBUG=True)
+@pytest.mark.parametrize(
+    ("host", "command"),
+    [
+        ("localhost:8000", "{slug}.localhost:8000 manage.py runserver See"),
+        ("127.0.0.1:8001", "{slug}.localhost:8001 manage.py runserver 8001 See"),
+        ("[::1]:8000", "{slug}.localhost:8000 manage.py runserver See"),
+        ("gh.localhost", "{slug}.localhost manage.py runserver See"),
+    ],
+)
+def test_on_your_own_machine_a_format_is_what_to_do_next(client, site, host, command):
+    page = text(get(client, host))
+    first = page.partition("What to do next Give each site a host on this machine")[2]
+    assert f"develop: SITEFLEET_DOMAIN_FORMAT={command}" in first
+    assert f"manage.py sites alias add SLUG {host} --serve" in page
+
+
+@override_settings(DEBUG=True)
+def test_elsewhere_it_is_not(client, site):
+    page = text(get(client, "unknown.example"))
+    assert "SITEFLEET_DOMAIN_FORMAT" not in page
+    assert "manage.py sites alias add SLUG unknown.example On" not in page
+    assert "--serve" not in page
+
+
 @override_settings(DEBUG=True)
 def test_in_debug_a_site_below_a_prefix_is_linked_there(client, fleet):
     assert 'href="http://one.example.org/de/"' in get(client, "unknown.example").content.decode()
@@ -84,6 +104,21 @@ def test_an_ignored_forwarded_header_is_named(client, site):
         assert "X-Forwarded-Host" not in text(get(client, ONE, **other))
 
 
+@override_settings(DEBUG=True)
+def test_the_first_site_page_knows_the_site_that_django_made(client, db):
+    made_by_django = Site.objects.get()
+    page = text(get(client, "localhost:8000"))
+    assert "There is only example.com , which Django made" in page
+    assert "manage.py sites add SLUG" in page
+    assert "manage.py sites rename example-com DOMAIN --slug SLUG --name NAME" in page
+    assert f"SITEFLEET_SITE={made_by_django.pk} manage.py runserver" in page
+    made_by_django.delete()
+    page = text(get(client, "localhost:8000"))
+    assert "manage.py sites add SLUG" in page
+    assert "Django made" not in page
+    assert "sites rename" not in page
+
+
 @pytest.mark.parametrize("debug", [True, False])
 def test_without_any_site_there_is_a_page_for_the_first_one(client, db, debug):
     assert list(Site.objects.values_list("domain", flat=True)) == ["example.com"]
@@ -96,6 +131,21 @@ def test_without_any_site_there_is_a_page_for_the_first_one(client, db, debug):
     assert "There is no site yet" in text(get(client, "localhost:8000"))
     add_site("one", domain=ONE)
     assert "There is no site yet" not in text(get(client, "localhost:8000"))
+
+
+def test_without_tables_the_command_is_told_in_debug_only(db, rf, monkeypatch):
+    error = OperationalError("no such table: sitefleet_generation")
+    request = rf.get("/", headers={"host": ONE})
+    introspection = connections["default"].introspection
+    with override_settings(DEBUG=True), pytest.raises(OperationalError):
+        answers.unmigrated(request, error)
+    monkeypatch.setattr(introspection, "table_names", lambda: ["django_site"])
+    with override_settings(DEBUG=True):
+        response = answers.unmigrated(request, error)
+    assert response.status_code == 503
+    assert "manage.py migrate" in text(response)
+    with override_settings(DEBUG=False), pytest.raises(OperationalError):
+        answers.unmigrated(request, error)
 
 
 def test_a_malformed_host_is_told_why(client, site):
@@ -155,72 +205,6 @@ def test_maintenance_says_when_to_come_back(client, site):
     assert get(client)["Retry-After"] == "600"
     with override_settings(SITEFLEET={"RETRY_AFTER": 30}):
         assert get(client)["Retry-After"] == "30"
-
-
-def test_staff_may_look_at_a_site_in_maintenance(staff_client, site):
-    set_state(site, "maintenance")
-    assert get(staff_client).json()["id"] == site.pk
-
-
-@pytest.mark.parametrize("who", ["client", "user_client"])
-def test_others_may_not(request, site, who):
-    set_state(site, "maintenance")
-    assert get(request.getfixturevalue(who)).status_code == 503
-
-
-def test_who_is_no_longer_staff_may_not(staff_client, site):
-    set_state(site, "maintenance")
-    for change in ({"is_staff": False}, {"is_staff": True, "is_active": False}):
-        get_user_model().objects.update(**change)
-        assert get(staff_client).status_code == 503
-
-
-@pytest.mark.parametrize("key", ["", "x", "a" * 32, "../../etc", "\x00"])
-def test_a_made_up_session_is_nobody(client, site, key):
-    set_state(site, "maintenance")
-    client.cookies["sessionid"] = key
-    assert get(client).status_code == 503
-
-
-@pytest.mark.parametrize("path", ["/accounts/login/", "/admin/login/?next=/admin/"])
-def test_staff_find_the_login_pages_open(client, site, path):
-    set_state(site, "maintenance")
-    assert get(client, path=path).status_code == 200
-    assert get(client, path="/admin/").status_code == 503
-
-
-def test_more_paths_can_be_open(client, site):
-    set_state(site, "maintenance")
-    with override_settings(SITEFLEET={"PREVIEW_PATHS": ["/site/"]}):
-        assert get(client).status_code == 200
-        assert get(client, path="/links/").status_code == 503
-
-
-def test_open_paths_end_at_a_slash(client, site):
-    set_state(site, "maintenance")
-    with override_settings(LOGIN_URL="/", SITEFLEET={"PREVIEW_PATHS": ["/link"]}):
-        assert get(client, path="/").status_code == 404  # open; there is no such page
-        assert get(client, path="/site/").status_code == 503
-        assert get(client, path="/links/").status_code == 503
-
-
-@pytest.mark.parametrize("login", ["/app/accounts/login/", "login"])
-def test_login_pages_are_open_below_the_mount_of_the_server(site, mounted_by_server, login):
-    set_state(site, "maintenance")
-    with override_settings(LOGIN_URL=login):
-        for path, status in (("/accounts/login/", 200), ("/admin/login/", 200), ("/site/", 503)):
-            assert async_to_sync(ask)(ONE, f"/app{path}", root_path="/app").status == status
-
-
-def test_what_staff_saw_does_not_reach_others_through_the_page_cache(staff_client, site):
-    set_state(site, "maintenance")
-    with override_settings(MIDDLEWARE=CACHE, CACHE_MIDDLEWARE_SECONDS=60):
-        assert get(staff_client).status_code == 200
-        assert get(Client()).status_code == 503
-        set_state(site, "active")
-        assert get(Client()).status_code == 200
-        set_state(site, "maintenance")
-        assert get(Client()).status_code == 503
 
 
 @pytest.mark.parametrize(

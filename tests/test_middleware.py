@@ -5,10 +5,11 @@ import logging
 
 import pytest
 from django.conf import settings as django_settings
+from django.db import OperationalError, connection
 from django.http import HttpResponse, JsonResponse
 from django.test import override_settings
 
-from sitefleet import ACCEPTED_HOST, override_site
+from sitefleet import ACCEPTED_HOST, middleware, override_site
 from sitefleet.current import AcceptedHost, active_site_id
 from sitefleet.exceptions import UnknownSite
 from sitefleet.middleware import SiteMiddleware
@@ -195,6 +196,7 @@ def test_a_forced_site_is_the_default_outside_of_requests(other_site, monkeypatc
 
 
 def test_a_forced_site_is_told_at_start(site, monkeypatch, caplog):
+    middleware._tell_forced.cache_clear()
     monkeypatch.setenv("SITEFLEET_SITE", "one")
     with caplog.at_level(logging.WARNING, "sitefleet"):
         SiteMiddleware(lambda _: None)
@@ -224,3 +226,17 @@ def test_a_forced_site_may_be_in_maintenance(client, monkeypatch, db):
     add_site("closed", domain="closed.example.org", state="maintenance")
     monkeypatch.setenv("SITEFLEET_SITE", "closed")
     assert get(client, "localhost").status_code == 503
+
+
+def test_without_tables_the_page_says_what_to_run(client, site, settings, monkeypatch):
+    def without_tables(host):
+        raise OperationalError("no such table")
+
+    monkeypatch.setattr(middleware.resolver, "find", without_tables)
+    monkeypatch.setattr(connection.introspection, "table_names", list)
+    settings.DEBUG = True
+    answer = get(client, "one.example.org")
+    assert (answer.status_code, b"manage.py migrate" in answer.content) == (503, True)
+    settings.DEBUG = False
+    with pytest.raises(OperationalError):
+        get(client, "one.example.org")

@@ -16,7 +16,6 @@ from django.conf import settings
 from django.conf.urls.i18n import is_language_prefix_patterns_used
 from django.contrib import auth
 from django.contrib.sites.models import Site
-from django.db import connections, router
 from django.http import (
     HttpResponse,
     HttpResponseNotAllowed,
@@ -32,6 +31,7 @@ from django.utils.crypto import constant_time_compare
 from sitefleet import hosts
 from sitefleet.conf import get_conf
 from sitefleet.current import current_state
+from sitefleet.databases import site_connection
 from sitefleet.environments import get_environment
 from sitefleet.models import Alias, Generation, SiteConfig, State
 from sitefleet.pipeline import steps_for
@@ -118,7 +118,7 @@ def unmigrated(request: HttpRequest, error: DatabaseError) -> HttpResponse:
     In DEBUG only: elsewhere whoever watches the errors is to hear of it.
     """
     tables = {model._meta.db_table for model in (Site, SiteConfig, Alias, Generation)}
-    connection = connections[router.db_for_read(SiteConfig)]
+    connection = site_connection()
     if not settings.DEBUG or tables <= set(connection.introspection.table_names()):
         raise error
     return _page(request, "unmigrated", 503, {"host": raw_host(request)})
@@ -219,13 +219,13 @@ def _is_staff(request: HttpRequest, match: Match) -> bool:
         current_state.set(outer)
 
 
-def _user_of(session: SessionBase) -> object | None:
+def _user_of(session: SessionBase) -> Any:
     """Return the user of a session as Django's ``get_user()`` does, but change nothing.
 
     That renews a session whose secret has been replaced; here nobody could send the new cookie.
     """
     path, key = session.get(auth.BACKEND_SESSION_KEY), session.get(auth.SESSION_KEY)
-    if key is None or path not in settings.AUTHENTICATION_BACKENDS:
+    if key is None or path is None or path not in settings.AUTHENTICATION_BACKENDS:
         return None
     pk = auth.get_user_model()._meta.pk.to_python(key)
     user: Any = auth.load_backend(path).get_user(pk)

@@ -19,6 +19,7 @@ from django.db.models import Exists, OuterRef
 from sitefleet import triggers
 from sitefleet.conf import find_problems, get_conf
 from sitefleet.current import AcceptedHost
+from sitefleet.databases import site_connection
 from sitefleet.environments import get_environment
 from sitefleet.exceptions import InvalidSetting
 from sitefleet.models import Alias, SiteConfig, clean_domain
@@ -71,7 +72,7 @@ def _check_listen() -> Iterator[checks.CheckMessage]:
 
 
 def _can_listen() -> bool:
-    connection = connections[router.db_for_read(SiteConfig)]
+    connection = site_connection()
     database: Any = getattr(connection, "Database", None)
     return connection.vendor == "postgresql" and database.__name__ == "psycopg"
 

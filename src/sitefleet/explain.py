@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from django.db import connections, router
-
 from sitefleet import hosts
 from sitefleet.conf import get_conf
+from sitefleet.databases import site_connection
 from sitefleet.environments import Environment, get_environment
-from sitefleet.lookup import forced_match
-from sitefleet.models import SiteConfig, State
+from sitefleet.lookup import forced_match, listed_match
+from sitefleet.models import State
 from sitefleet.pipeline import (
     ALIAS_REDIRECTED,
     ALIAS_SERVED,
+    UNKNOWN,
+    Entry,
     Match,
     Row,
     Step,
@@ -25,6 +26,9 @@ from sitefleet.pipeline import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+#: The only step of a host that is none of this environment.
+OUTSIDE = "environment"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,11 @@ class Explanation:
     match: Match | None
     answer: str
 
+    @property
+    def looked_up(self) -> bool:
+        """Whether the host fits this environment, so that names were looked for at all."""
+        return any(told.step != OUTSIDE for told in self.steps)
+
 
 def explain(host: str, path: str = "/") -> Explanation:
     """Resolve a host and a path as a request would, and tell each step. Raises InvalidHost."""
@@ -58,20 +67,25 @@ def explain(host: str, path: str = "/") -> Explanation:
         forced = forced_match(normal)
         told = Told("forced site", f"SITEFLEET_SITE={get_conf().SITE}", _name(forced), won=True)
         return Explanation(host, normal, where, (told,), forced, _answer(forced, path, environment))
-    steps = steps_for(normal, environment, www=get_conf().WWW)
-    if not steps:
-        said = f"does not fit {environment.format}, so it is not looked up"
-        told = Told("environment", normal, said, won=True)
-        return Explanation(host, normal, where, (told,), None, _answer(None, path, environment))
-    rows = look_up(steps, environment, connections[router.db_for_read(SiteConfig)])
-    entry, winner = decide(normal, steps, rows, environment)
-    match = entry.at(path)
-    told_steps = [*_tell(steps, rows, winner)]
+    entry, told_steps = _look(normal, environment)
+    match = listed_match(normal) if entry is UNKNOWN else entry.at(path)
     if entry.below:
         told_steps += _tell_prefixes(entry.below, match)
+    elif entry is UNKNOWN and match is not None:
+        told_steps.append(Told(match.how, match.name, _name(match), won=True))
     return Explanation(
         host, normal, where, tuple(told_steps), match, _answer(match, path, environment)
     )
+
+
+def _look(host: str, environment: Environment) -> tuple[Entry, list[Told]]:
+    steps = steps_for(host, environment, www=get_conf().WWW)
+    if not steps:
+        said = f"does not fit {environment.format}, so it is not looked up"
+        return UNKNOWN, [Told(OUTSIDE, host, said)]
+    rows = look_up(steps, environment, site_connection())
+    entry, winner = decide(host, steps, rows, environment)
+    return entry, [*_tell(steps, rows, winner)]
 
 
 def _tell(steps: list[Step], rows: list[Row], winner: Step | None) -> Iterator[Told]:

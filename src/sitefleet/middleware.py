@@ -19,6 +19,7 @@ from asgiref.sync import (
     markcoroutinefunction,
     sync_to_async,
 )
+from django.db import DatabaseError
 from django.http.request import split_domain_port
 
 from sitefleet import answers
@@ -127,6 +128,8 @@ class SiteMiddleware:
             match = self._find(raw, request.path_info)
         except InvalidHost as error:
             return answers.malformed_host(request, error)
+        except DatabaseError as error:
+            return answers.unmigrated(request, error)
         response = answers.instead_of_site(request, match)
         if response is not None or match is None:
             return cast("HttpResponseBase", response)

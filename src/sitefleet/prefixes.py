@@ -69,7 +69,7 @@ def mark_cookies(response: HttpResponseBase, match: Match, script_name: str) -> 
             cookie = response.cookies[own]
             cookie.update(morsel)
             cookie.set(own, morsel.value, morsel.coded_value)
-            # Browsers refuse this prefix below any path but "/"; the name is the site's own already.
+            # Browsers drop these below any path but "/"; the name is the site's own already.
             if not own.lower().startswith("__host-"):
                 cookie["path"] = script_name
 

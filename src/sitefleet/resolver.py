@@ -11,7 +11,6 @@ which that database connection alone uses, until the transaction ends.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from contextlib import suppress
 from threading import Lock, Thread
@@ -20,15 +19,15 @@ from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.contrib.sites import models as django_sites
-from django.db import DatabaseError, connections, router, transaction
+from django.db import DatabaseError, connections, transaction
 from django.db.models.functions import Coalesce
 
 from sitefleet import hosts
 from sitefleet.conf import get_conf
 from sitefleet.current import current_state
+from sitefleet.databases import in_event_loop, is_in_memory, site_connection
 from sitefleet.environments import get_environment
 from sitefleet.memory import NEVER_READ, Memory, View, Views
-from sitefleet.models import SiteConfig
 from sitefleet.pipeline import UNKNOWN, Entry, Match, bare_slug, decide, look_up, steps_for
 from sitefleet.presented import present, shown
 from sitefleet.triggers import read_generation
@@ -70,14 +69,14 @@ class Resolver:
         None when there is more to it, or when `find` must be asked. Never touches the database, so
         that async code may call it.
         """
-        if monotonic() >= self._due or (self._viewed and _connection() in self._views):
+        if monotonic() >= self._due or (self._viewed and site_connection() in self._views):
             return None
         return self._memory.plain.get(host)
 
     def find(self, host: str) -> Entry:
         """Return the entry of a Host header. Raises InvalidHost; may query."""
         host = hosts.normalize_header(host)
-        connection = _connection()
+        connection = site_connection()
         entry = self._memory_for(connection).get(host)
         if entry is None:
             memory = self._memory_to_fill(connection)
@@ -92,7 +91,7 @@ class Resolver:
         self.refresh()
         site: Site | None = django_sites.SITE_CACHE.get(pk)
         if site is None or shown(site) is None:
-            self._memory_to_fill(_connection())
+            self._memory_to_fill(site_connection())
             if len(django_sites.SITE_CACHE) >= 2 * get_conf().CACHE_SIZE:
                 django_sites.Site.objects.clear_cache()
             site = django_sites.Site.objects.select_related("siteconfig").get(pk=pk)
@@ -110,17 +109,17 @@ class Resolver:
         query there, as ``manage.py check`` looks at this setting and must do without a database.
         """
         quick = monotonic() < self._due and pk in django_sites.SITE_CACHE
-        if quick and not (self._viewed and _connection() in self._views):
+        if quick and not (self._viewed and site_connection() in self._views):
             return
         self.refresh()
         if pk is None or pk in django_sites.SITE_CACHE or self.paused:
             return
-        if self._put_site_of_request(pk) or _in_event_loop():
+        if self._put_site_of_request(pk) or in_event_loop():
             return
         # Django is going to say what is wrong, in its own way, when it needs the row.
         with suppress(Exception):
             wanted = entered or (apps.ready and not get_environment().is_live)
-            if wanted and not _connection().needs_rollback:
+            if wanted and not site_connection().needs_rollback:
                 self.site(pk)
 
     def _put_site_of_request(self, pk: int) -> bool:
@@ -128,10 +127,10 @@ class Resolver:
         state = current_state.get()
         if state is None:
             return False
-        seen = self._viewed and _connection() in self._views
+        seen = self._viewed and site_connection() in self._views
         match = None if seen else self._memory.plain.get(state[1] or "")
         site: Any = match.site if match is not None and match.site.pk == pk else None
-        if site is None and _in_event_loop():
+        if site is None and in_event_loop():
             site = getattr(state[3], "site", state[3])
             self._clear_again = True  # it may be older than what others are to see
         if getattr(site, "pk", None) != pk or shown(site) is None:
@@ -144,20 +143,20 @@ class Resolver:
         if self.paused or not django_sites.SITE_CACHE:
             return
         due = monotonic() >= self._due
-        if not _in_event_loop():
+        if not in_event_loop():
             if due or self._viewed:
                 self._look()
-        elif due and not _is_in_memory(_connection()):
+        elif due and not is_in_memory(site_connection()):
             # No queries in the event loop: look in a thread, to be right at the next look.
             self._due = monotonic() + get_conf().FRESHNESS
             Thread(target=self._look_and_close, name="sitefleet-refresh", daemon=True).start()
 
     def expire(self, using: str | None = None) -> None:
         """Look at the generation at the next call: something was changed in this process."""
-        connection = connections[using] if using else _connection()
+        connection = connections[using] if using else site_connection()
         if not connection.in_atomic_block:
             self.announced()
-        elif connection is _connection():
+        elif connection is site_connection():
             self._keep_view(connection, self._memory, 0.0)
         else:  # Written here, read from a replica.
             transaction.on_commit(self.announced, using=connection.alias)
@@ -177,16 +176,16 @@ class Resolver:
 
     def is_empty(self) -> bool:
         """Tell whether there is no site yet but the placeholder that Django's ``migrate`` makes."""
-        memory = self._memory_for(_connection())
+        memory = self._memory_for(site_connection())
         if memory.empty is None:
-            memory = self._memory_to_fill(_connection())
+            memory = self._memory_to_fill(site_connection())
             domain = Coalesce("siteconfig__domain", "domain")
             domains = django_sites.Site.objects.order_by("pk").values_list(domain, flat=True)
             memory.empty = list(domains[:2]) in ([], ["example.com"])
         return memory.empty
 
     def _look(self) -> None:
-        connection = _connection()
+        connection = site_connection()
         if connection.needs_rollback:
             return
         try:
@@ -290,23 +289,6 @@ class Resolver:
 def _present_bare(site: Site) -> Site:
     slug = bare_slug(site.pk)
     return present(site, get_environment().host_of(slug, site.domain), "", slug)
-
-
-def _in_event_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
-
-
-def _is_in_memory(connection: Any) -> bool:
-    # Nobody else can change such a database, and a thread cannot close it.
-    return connection.vendor == "sqlite" and bool(connection.is_in_memory_db())
-
-
-def _connection() -> BaseDatabaseWrapper:
-    return connections[router.db_for_read(SiteConfig)]
 
 
 resolver = Resolver()

@@ -139,7 +139,7 @@ def test_json_has_everything_on_standard_output(manage, world):
     result = ended.json[1]
     assert result.pop("seconds") >= 0
     assert result == {
-        "pk": world[0].pk,
+        "id": world[0].pk,
         "slug": "one",
         "status": 3,
         "stdout": "printed on One\nwritten\nin two lines\n",

@@ -112,9 +112,9 @@ def test_an_environment_shows_its_rule(manage, world):
         assert won(explained) == ["environment rule"]
         assert explained["environment"] == "{slug}.localhost:8000"
         assert [step["step"] for step in explained["steps"]] == [
+            "environment rule",
             "host with port",
             "host",
-            "environment rule",
             "wildcard",
             "wildcard",
         ]
@@ -148,6 +148,24 @@ def test_an_unknown_host_ends_with_1_and_says_what_to_do(manage, site):
     assert ended.status == 1
     assert "404, the page for unknown hosts" in ended.out
     assert "manage.py sites alias add SITE unknown.example.com" in ended.err
+
+
+def test_an_unknown_host_is_told_which_form_hosts_have(manage, site):
+    with override_settings(SITEFLEET=LOCAL):
+        fits, other = manage("resolvehost", "three.localhost:8000"), manage("resolvehost", "x.de")
+    form = "Hosts have the form {slug}.localhost:8000 here."
+    assert (fits.status, other.status) == (1, 1)
+    assert f"{form} To give it to a site: manage.py sites alias add" in fits.err
+    assert other.err.endswith(f"{form}\n"), "an alias would not be looked up"
+
+
+def test_a_host_that_the_settings_list_is_told_as_a_step(manage, site, settings):
+    settings.ALLOWED_HOSTS, settings.SITE_ID = [*settings.ALLOWED_HOSTS, "10.0.0.1"], site.pk
+    explained = manage("resolvehost", "10.0.0.1", "--json").json
+    assert won(explained) == ["listed in ALLOWED_HOSTS"]
+    assert explained["answer"] == "the site One (one)"
+    with override_settings(SITEFLEET=LOCAL):
+        assert manage("resolvehost", "10.0.0.1", "--json").json["site"]["slug"] == "one"
 
 
 def test_an_unknown_host_as_json_has_no_site(manage, site):

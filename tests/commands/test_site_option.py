@@ -11,8 +11,9 @@ from django.urls import get_script_prefix, reverse
 
 from sitefleet.current import active_site_id
 from sitefleet.lookup import get_site
-from sitefleet.management.acting import FLEET_WIDE, take_option
+from sitefleet.management.acting import FLEET_WIDE, _tell_foreign_rows, take_option
 from sitefleet.registry import add_alias, add_site
+from sitefleet.sync import sync
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,7 @@ def test_everything_in_the_command_follows(manage, site, other_site):
         "setting": other_site.pk,
         "reverse": "/site/",
         "url": "https://two.example.org/",
-        "environment": str(other_site.pk),
+        "environment": "two",
     }
 
 
@@ -282,3 +283,14 @@ def test_without_tables_the_message_is_one_line(project, file_database):
 def test_below_a_prefix_in_a_real_process(project):
     add_site("de", name="DE", domain="one.example.org", path_prefix="/de")
     assert project.run("tell", "--site=de").json["reverse"] == "/de/site/"
+
+
+def test_a_server_tells_of_rows_that_name_another_environment(fleet, settings, capsys):
+    _tell_foreign_rows()
+    assert capsys.readouterr().err == "", "in live every row is at home"
+    settings.SITEFLEET = {"DOMAIN_FORMAT": "{slug}.localhost:8000"}
+    _tell_foreign_rows()
+    assert "manage.py sites sync" in capsys.readouterr().err
+    sync()
+    _tell_foreign_rows()
+    assert capsys.readouterr().err == ""

@@ -12,6 +12,7 @@ CHANGES = {
     "add": ["add", "new", "--domain", "new.example.org", "--alias", "www2.new.example.org"],
     "rename": ["rename", "one", "renamed.example.org", "--slug", "uno", "--keep"],
     "state": ["state", "one", "maintenance"],
+    "remove": ["remove", "one", "--no-input"],
     "alias add": ["alias", "add", "one", "further.example.org"],
     "alias remove": ["alias", "remove", "old.example.org"],
     "alias promote": ["alias", "promote", "old.example.org"],
@@ -152,7 +153,8 @@ def test_add_below_a_path_prefix(manage, site):
 
 
 def test_add_without_a_domain_says_that_there_is_no_host_yet(manage, db):
-    assert manage("sites", "add", "later").out.endswith("no host here\n")
+    told = "at no host here: `manage.py sites rename later DOMAIN` gives one\n"
+    assert manage("sites", "add", "later").out.endswith(told)
 
 
 def test_rename_changes_what_is_given_and_nothing_else(manage, site):

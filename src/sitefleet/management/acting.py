@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from argparse import SUPPRESS, ArgumentError
-from contextlib import ExitStack, contextmanager, nullcontext
+from argparse import SUPPRESS, ArgumentError, ArgumentParser
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from django.contrib.sites.models import Site
@@ -15,10 +15,11 @@ from sitefleet.current import override_site
 from sitefleet.environments import get_environment
 from sitefleet.exceptions import SiteError
 from sitefleet.lookup import default_site_id, get_site
-from sitefleet.management import OPTION
-from sitefleet.management.output import USAGE_ERROR, tell_database_error
+from sitefleet.management import OPTION, USAGE_ERROR
+from sitefleet.management.output import tell_database_error
 from sitefleet.prefixes import mount
 from sitefleet.presented import shown
+from sitefleet.sync import find_changes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +38,8 @@ FLEET_WIDE = frozenset(_FLEET_WIDE.split())
 #: Of these the ones that mind SITEFLEET_SITE; the others may run before that site exists.
 SERVING = "runserver"
 MINDING = frozenset({SERVING, "resolvehost"})
+#: Sites that are looked at before a server starts.
+LOOKED_AT = 1000
 
 
 def on_site(command: BaseCommand, name: str) -> BaseCommand:
@@ -55,16 +58,18 @@ def on_site(command: BaseCommand, name: str) -> BaseCommand:
             return
         key, rest = take_option(argv)
         source = OPTION
+        if name == SERVING:
+            _tell_foreign_rows()
         if key is None and (name not in FLEET_WIDE or name == SERVING):
             key, source = os.environ.get(VARIABLE) or None, VARIABLE
         if key is None:
-            if name not in FLEET_WIDE:
+            if name not in FLEET_WIDE and not is_quiet(rest):
                 _tell_default()
             with nullcontext() if name in MINDING else _without_idle_pin():
                 run(rest)
             return
         with acting_on(_find(key, source)) as site:
-            if source == VARIABLE and name not in FLEET_WIDE:
+            if source == VARIABLE and name not in FLEET_WIDE and not is_quiet(rest):
                 _tell(site, VARIABLE)
             run(rest)
 
@@ -77,8 +82,8 @@ def on_site(command: BaseCommand, name: str) -> BaseCommand:
 def acting_on(site: Site) -> Iterator[Site]:
     """Let ``site`` be the current site here, and the default in threads and child processes."""
     before = os.environ.get(VARIABLE)
-    os.environ[VARIABLE] = str(site.pk)
     view = shown(site)
+    os.environ[VARIABLE] = view.slug if view is not None and view.slug else str(site.pk)
     try:
         with ExitStack() as stack:
             stack.enter_context(override_site(site))
@@ -129,6 +134,13 @@ def take_option(argv: list[str]) -> tuple[str | None, list[str]]:
     return key, rest + argv[end:]
 
 
+def is_quiet(argv: list[str]) -> bool:
+    """Tell whether a command line asks for silence by Django's ``-v0``."""
+    parser = ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("-v", "--verbosity", nargs="?")
+    return bool(parser.parse_known_args(argv)[0].verbosity == "0")
+
+
 def _add_option(parser: CommandParser) -> bool:
     """Show the option in a command's help; False when the command has one of its own."""
     help_text = "act on this site: id, slug or domain"
@@ -163,6 +175,18 @@ def _tell_default() -> None:
             _tell(get_site(pk), "SITE_ID")
     except (DatabaseError, SiteError):
         return  # The command is going to say it, if it needs a site at all.
+
+
+def _tell_foreign_rows() -> None:
+    if os.environ.get("RUN_MAIN") == "true":
+        return  # The reloader's child: its parent has told.
+    with suppress(DatabaseError, SiteError):
+        environment = get_environment()
+        if not environment.is_live and find_changes(environment, environment, limit=LOOKED_AT):
+            sys.stderr.write(
+                "Rows of Site hold names of another environment: code that reads them by itself"
+                " links there. `manage.py sites sync` writes the hosts of this one.\n"
+            )
 
 
 def _tell(site: Site, source: str) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Job:
     """A command line for a site."""
 
-    pk: int
+    id: int
     slug: str
     command: tuple[str, ...]
 
@@ -33,7 +33,7 @@ class Job:
 class Result:
     """What came of a job."""
 
-    pk: int
+    id: int
     slug: str
     status: int
     seconds: float
@@ -77,13 +77,13 @@ def run(job: Job) -> Result:
     start = monotonic()
     with redirect_stdout(stdout), redirect_stderr(stderr):
         try:
-            with acting_on(get_site(job.pk)):
+            with acting_on(get_site(job.id)):
                 status = _call(job.command)
         except Exception:  # noqa: BLE001 - one site's trouble is told, and is not another's
             traceback.print_exc()
             status = 1
     seconds = round(monotonic() - start, 3)
-    return Result(job.pk, job.slug, status, seconds, stdout.getvalue(), stderr.getvalue())
+    return Result(job.id, job.slug, status, seconds, stdout.getvalue(), stderr.getvalue())
 
 
 def _call(command: tuple[str, ...]) -> int:

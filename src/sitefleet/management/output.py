@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, DjangoHelpFor
 from django.db import DatabaseError, OperationalError, ProgrammingError
 
 from sitefleet.exceptions import SiteError, UnknownSite
+from sitefleet.management import USAGE_ERROR
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from django.core.management.base import CommandParser
 
 BAR_WIDTH = 24
-USAGE_ERROR = 2
 
 
 class ExampleFormatter(RawDescriptionHelpFormatter, DjangoHelpFormatter):

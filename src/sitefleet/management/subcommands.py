@@ -11,6 +11,7 @@ from django.db.models import Count
 from sitefleet import hosts
 from sitefleet.environments import get_environment
 from sitefleet.lookup import get_site
+from sitefleet.management import removal
 from sitefleet.management.output import Progress, as_json, table
 from sitefleet.models import Alias, SiteConfig
 from sitefleet.populate import populate
@@ -109,6 +110,20 @@ def state(options: Options) -> list[str]:
     return [f"{config.site.name} ({config.slug}) is {config.get_state_display()}."]
 
 
+def confirm_removal(options: Options) -> None:
+    """Ask, before the fleet is locked, whether a site is to go."""
+    removal.confirm(get_config(get_site(options["site"])))
+
+
+def remove(options: Options) -> list[str]:
+    """Remove a site with all that belongs to it; a rehearsal runs nobody's signals."""
+    config = get_config(get_site(options["site"]))
+    lines = [f"Removed {_line(config)}", removal.rows_of(config.site)]
+    if not options["dry_run"]:
+        config.site.delete()
+    return lines
+
+
 def alias_add(options: Options) -> list[str]:
     """Give a site a further name."""
     site = get_site(options["site"])
@@ -170,9 +185,8 @@ def _facts(config: SiteConfig) -> dict[str, Any]:
 
 def _line(config: SiteConfig) -> str:
     facts = _facts(config)
-    return (
-        f"{facts['name']} ({facts['slug']}, id {facts['id']}) at {facts['url'] or 'no host here'}"
-    )
+    where = facts["url"] or f"no host here: `manage.py sites rename {config.slug} DOMAIN` gives one"
+    return f"{facts['name']} ({facts['slug']}, id {facts['id']}) at {where}"
 
 
 def _alias(name: str) -> Alias:
@@ -189,6 +203,7 @@ ACTIONS: dict[str, Callable[[Options], list[str]]] = {
     "add": add,
     "rename": rename,
     "state": state,
+    "remove": remove,
     "populate": run_populate,
     "sync": run_sync,
     "alias add": alias_add,

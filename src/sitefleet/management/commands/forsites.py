@@ -10,8 +10,9 @@ from django.core.management import get_commands
 from django.core.management.base import CommandError
 
 from sitefleet.lookup import get_site
+from sitefleet.management import USAGE_ERROR
 from sitefleet.management.fleet import Job, Result, run_jobs
-from sitefleet.management.output import USAGE_ERROR, FleetCommand, Progress, as_json
+from sitefleet.management.output import FleetCommand, Progress, as_json
 from sitefleet.models import State
 from sitefleet.registry import all_configs
 

@@ -49,11 +49,7 @@ class Command(FleetCommand):
             raise CommandError(message, returncode=MALFORMED) from None
         self.stdout.write(_json(explanation) if options["json"] else _text(explanation))
         if explanation.match is None:
-            message = (
-                f"No site answers {explanation.normal_form}. To give it to one:"
-                f" manage.py sites alias add SITE {explanation.normal_form}"
-            )
-            raise CommandError(message, returncode=UNKNOWN)
+            raise CommandError(_way_out(explanation), returncode=UNKNOWN)
 
 
 def _text(explanation: Explanation) -> str:
@@ -72,6 +68,16 @@ def _text(explanation: Explanation) -> str:
             f"Answer       {explanation.answer}",
         ]
     )
+
+
+def _way_out(explanation: Explanation) -> str:
+    host = explanation.normal_form
+    sentences = [f"No site answers {host}."]
+    if explanation.environment != "live":
+        sentences.append(f"Hosts have the form {explanation.environment} here.")
+    if explanation.looked_up:
+        sentences.append(f"To give it to a site: manage.py sites alias add SITE {host}")
+    return " ".join(sentences)
 
 
 def _json(explanation: Explanation) -> str:

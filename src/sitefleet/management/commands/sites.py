@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from argparse import SUPPRESS
 from contextlib import ExitStack
+from copy import copy
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from django.core.management.base import CommandParser
 from django.db import router, transaction
 
 from sitefleet.management import subcommands
@@ -15,8 +19,6 @@ from sitefleet.resolver import resolver
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from django.core.management.base import CommandParser
-
     Add = Callable[..., CommandParser]
 
 READING = ("list", "show")
@@ -26,7 +28,7 @@ class Command(FleetCommand):
     """List and change the fleet."""
 
     help = (
-        "List, add and change sites. Each action has its own --help."
+        "List, add and change sites; without an action, list. Each action has its own --help."
         " Exit status 0: done, 1: refused, and nothing was changed, 2: wrong usage or unknown site."
     )
     examples = (
@@ -40,24 +42,29 @@ class Command(FleetCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add the actions."""
-        actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-        self._add_reading(actions.add_parser)
-        self._add_changing(actions.add_parser)
-        self._add_fleet_wide(actions.add_parser)
+        common = _common_options(parser)
+        actions = parser.add_subparsers(dest="action", metavar="ACTION")
+        parser.set_defaults(action="list", state=None, json=False)
+        add = partial(actions.add_parser, parents=[common])
+        self._add_reading(add)
+        self._add_changing(add)
+        self._add_fleet_wide(add)
         alias = _parser(
-            actions.add_parser,
+            add,
             "alias",
             "further names of a site",
             "  manage.py sites alias add gh www.example.gh",
         )
         names = alias.add_subparsers(dest="alias_action", metavar="ACTION", required=True)
-        self._add_alias(names.add_parser)
+        self._add_alias(partial(names.add_parser, parents=[common]))
 
     def handle(self, **options: Any) -> None:
         """Carry out the action; with ``--dry-run`` all but the commit."""
         action = " ".join(filter(None, (options["action"], options.get("alias_action"))))
         run = subcommands.ACTIONS[action]
         dry_run = bool(options.get("dry_run"))
+        if action == "remove" and options["interactive"] and not dry_run:
+            subcommands.confirm_removal(options)
         with ExitStack() as stack:
             if action not in READING:
                 using = router.db_for_write(SiteConfig)
@@ -119,6 +126,17 @@ class Command(FleetCommand):
         _site(state)
         state.add_argument("state", choices=State.values)
         _dry_run(state)
+        remove = _parser(
+            add,
+            "remove",
+            "remove a site with all that belongs to it; asks for the slug first",
+            "  manage.py sites remove gh --dry-run\n  manage.py sites remove gh --no-input",
+        )
+        _site(remove)
+        remove.add_argument(
+            "--no-input", action="store_false", dest="interactive", help="do not ask, for scripts"
+        )
+        _dry_run(remove)
 
     def _add_fleet_wide(self, add: Add) -> None:
         populate = _parser(
@@ -167,6 +185,18 @@ class Command(FleetCommand):
         )
         promote.add_argument("name")
         _dry_run(promote)
+
+
+def _common_options(parser: CommandParser) -> CommandParser:
+    """Return Django's own options once more, so that they may stand behind the action too."""
+    common = CommandParser(add_help=False)
+    for action in parser._actions:  # noqa: SLF001 - argparse tells in no other way what it has
+        if action.dest != "help":
+            again = copy(action)
+            # What stands in front of the action counts, unless it is said again.
+            again.default, again.help = SUPPRESS, SUPPRESS
+            common._add_action(again)  # noqa: SLF001 - nor takes it
+    return common
 
 
 def _parser(add: Add, name: str, help_text: str, examples: str) -> CommandParser:
