@@ -6,40 +6,30 @@ without the request and without context processors: there may be no site and no 
 
 from __future__ import annotations
 
-from contextlib import suppress
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from django.apps import apps
 from django.conf import settings
-from django.conf.urls.i18n import is_language_prefix_patterns_used
-from django.contrib import auth
 from django.contrib.sites.models import Site
 from django.http import (
     HttpResponse,
     HttpResponseNotAllowed,
     HttpResponsePermanentRedirect,
 )
-from django.shortcuts import resolve_url
 from django.template import Context, Engine, TemplateDoesNotExist, loader
-from django.urls import NoReverseMatch, get_script_prefix
-from django.utils import translation
+from django.urls import get_script_prefix
 from django.utils.cache import add_never_cache_headers
-from django.utils.crypto import constant_time_compare
 
 from sitefleet import hosts
 from sitefleet.conf import get_conf
-from sitefleet.current import current_state
 from sitefleet.databases import site_connection
 from sitefleet.environments import get_environment
 from sitefleet.models import Alias, Generation, SiteConfig, State
 from sitefleet.pipeline import steps_for
-from sitefleet.prefixes import own_cookie_name
+from sitefleet.preview import is_open, is_staff
 from sitefleet.resolver import resolver
 
 if TYPE_CHECKING:
-    from django.contrib.sessions.backends.base import SessionBase
     from django.db import DatabaseError
     from django.http import HttpRequest
     from django.http.response import HttpResponseBase
@@ -51,11 +41,6 @@ SAFE_METHODS = ("GET", "HEAD")
 #: Hosts of the machine that one sits at, beside ``*.localhost``.
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 RUNSERVER_PORT = "8000"
-#: These keep sessions in the table of an app that may not be there.
-ENGINES_WITH_TABLE = (
-    "django.contrib.sessions.backends.db",
-    "django.contrib.sessions.backends.cached_db",
-)
 #: Sites that the page for an unknown host lists in DEBUG.
 LISTED = 50
 
@@ -147,7 +132,7 @@ def _redirect(request: HttpRequest, url: str) -> HttpResponseBase:
 def _inactive(request: HttpRequest, match: Match) -> HttpResponseBase | None:
     conf = get_conf()
     if match.state == State.MAINTENANCE:
-        if _stays_open(request, match) or _is_staff(request, match):
+        if is_open(request, match) or is_staff(request, match):
             return None
         page = _page(request, "maintenance", 503, {"name": match.site.name})
         page["Retry-After"] = str(conf.RETRY_AFTER)
@@ -157,83 +142,6 @@ def _inactive(request: HttpRequest, match: Match) -> HttpResponseBase | None:
             return _page(request, "archived", 410, {"name": match.site.name})
         return None if request.method in SAFE_METHODS else HttpResponseNotAllowed(SAFE_METHODS)
     return _page(request, "suspended", 404, {})
-
-
-def _stays_open(request: HttpRequest, match: Match) -> bool:
-    """Tell whether the path is one that staff need to log in.
-
-    The front page of the admin is one: it sends to its login page who is not logged in.
-    """
-    path = request.path_info.removeprefix(match.path_prefix) or "/"
-    mount = get_script_prefix().rstrip("/")
-    if any(_is_below(path, prefix.removeprefix(mount)) for prefix in get_conf().PREVIEW_PATHS):
-        return True
-    language = translation.get_language_from_path(path) or settings.LANGUAGE_CODE
-    with translation.override(language):
-        logins = [_reversed(name) for name in (settings.LOGIN_URL, "admin:login") if name]
-        index = _reversed("admin:index")
-    path = _without_language(path)
-    return path == _without_language(index.removeprefix(mount)) or any(
-        _is_below(path, _without_language(login.removeprefix(mount))) for login in logins
-    )
-
-
-def _reversed(name: Any) -> str:
-    with suppress(NoReverseMatch):
-        return resolve_url(name)
-    return "-"  # no path
-
-
-def _without_language(path: str) -> str:
-    """Return a path without its language where ``i18n_patterns`` puts one: one page in each."""
-    prefixed = is_language_prefix_patterns_used(settings.ROOT_URLCONF)[0]
-    if prefixed and translation.get_language_from_path(path):
-        return f"/{path[1:].partition('/')[2]}"
-    return path
-
-
-def _is_below(path: str, prefix: str) -> bool:
-    # A front page that is the login page does not open everything.
-    return path == prefix or (len(prefix) > 1 and path.startswith(f"{prefix.rstrip('/')}/"))
-
-
-def _is_staff(request: HttpRequest, match: Match) -> bool:
-    """Tell whether the session of the request is that of a member of staff.
-
-    The answer is given at the door, ahead of the session middleware: behind it a page cache or a
-    middleware that answers by itself would let others see the site.
-    """
-    needed = ["django.contrib.auth"]
-    if settings.SESSION_ENGINE in ENGINES_WITH_TABLE:
-        needed.append("django.contrib.sessions")
-    # The session of *this* host: which engine there is, is known at run time only.
-    key = request.COOKIES.get(own_cookie_name(settings.SESSION_COOKIE_NAME, match))
-    if not key or not all(apps.is_installed(name) for name in needed):
-        return False
-    outer = current_state.get()
-    current_state.set(match.frame)  # an authentication backend may ask for the site
-    try:
-        user = _user_of(import_module(settings.SESSION_ENGINE).SessionStore(key))
-        return bool(getattr(user, "is_active", False) and getattr(user, "is_staff", False))
-    finally:
-        current_state.set(outer)
-
-
-def _user_of(session: SessionBase) -> Any:
-    """Return the user of a session as Django's ``get_user()`` does, but change nothing.
-
-    That renews a session whose secret has been replaced; here nobody could send the new cookie.
-    """
-    path, key = session.get(auth.BACKEND_SESSION_KEY), session.get(auth.SESSION_KEY)
-    if key is None or path is None or path not in settings.AUTHENTICATION_BACKENDS:
-        return None
-    pk = auth.get_user_model()._meta.pk.to_python(key)
-    user: Any = auth.load_backend(path).get_user(pk)
-    if not hasattr(user, "get_session_auth_hash"):
-        return user
-    told = session.get(auth.HASH_SESSION_KEY) or ""
-    hashes = (user.get_session_auth_hash(), *user.get_session_auth_fallback_hash())
-    return user if any(constant_time_compare(told, each) for each in hashes) else None
 
 
 def _local_format(host: str) -> str:
