@@ -58,6 +58,8 @@ class Resolver:
         self._due = 0.0
         self._news = object()
         self._clear_again = False
+        #: Sites that event loops have put into Django's cache out of requests under way.
+        self._older: set[int] = set()
         self._views = Views()
         #: What is inside of that: whether it is empty is told without a call, in each request.
         self._viewed = self._views.held
@@ -108,10 +110,13 @@ class Resolver:
         environment. In live the default site, which nobody has ``entered``, shows what it is: no
         query there, as ``manage.py check`` looks at this setting and must do without a database.
         """
-        quick = monotonic() < self._due and pk in django_sites.SITE_CACHE
+        quick = monotonic() < self._due and pk in django_sites.SITE_CACHE and not self._older
         if quick and not (self._viewed and site_connection() in self._views):
             return
         self.refresh()
+        if pk in self._older and not in_event_loop():
+            self._older.discard(pk)
+            django_sites.SITE_CACHE.pop(pk, None)
         if pk is None or pk in django_sites.SITE_CACHE or self.paused:
             return
         if self._put_site_of_request(pk) or in_event_loop():
@@ -132,7 +137,7 @@ class Resolver:
         site: Any = match.site if match is not None and match.site.pk == pk else None
         if site is None and in_event_loop():
             site = getattr(state[3], "site", state[3])
-            self._clear_again = True  # it may be older than what others are to see
+            self._older.add(pk)  # perhaps older than what others are to see
         if getattr(site, "pk", None) != pk or shown(site) is None:
             return False
         django_sites.SITE_CACHE[pk] = site
