@@ -60,7 +60,7 @@ suffixes: $(DEV)  ## Renew the list of public suffixes from the pinned publicsuf
 
 clean:  ## Remove everything that can be made again
 	rm -rf $(VENV) $(DEMO) $(LOCK) .nox .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
-	rm -rf .hypothesis docs/_build build dist
+	rm -rf .hypothesis docs/_build build dist benchmarks/.envs benchmarks/.data
 	find src tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} + 2> /dev/null || true
 
 # --- set-up: one folder and one stamp each ------------------------------------

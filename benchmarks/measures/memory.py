@@ -51,8 +51,7 @@ def render(result: dict[str, Any]) -> str:
         [label, f"{found[key]:.1f} MB", f"{found[key] - found['start']:+.1f} MB"]
         for key, label in labels.items()
     ]
-    text = "The last line is Django's own cache of sites, which drops them when any site changes."
-    return figures.table(["after", "resident memory", "since the first line"], rows) + f"\n\n{text}"
+    return figures.table(["after", "resident memory", "since the first line"], rows)
 
 
 def headline(result: dict[str, Any]) -> list[tuple[str, str, str, bool]]:
