@@ -8,10 +8,12 @@ from weakref import WeakKeyDictionary
 
 from django.contrib.sites import models as django_sites
 
-from sitefleet.pipeline import UNKNOWN, Entry, Match
+from sitefleet.pipeline import UNKNOWN, Entry
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
+
+    from sitefleet.current import State
 
 NEVER_READ: Final = object()
 
@@ -28,8 +30,9 @@ class Memory:
         self.size = size
         self.exact: dict[str, Entry] = {}
         self.derived: dict[str, Entry] = {}
-        #: Of both, the hosts whose site is simply to be served: most requests look nowhere else.
-        self.plain: dict[str, Match] = {}
+        #: Of both, the frames of hosts whose site is simply to be served: most requests look
+        #: nowhere else, and touch nothing else.
+        self.plain: dict[str, State] = {}
         self.empty: bool | None = None
 
     def get(self, host: str) -> Entry | None:
@@ -47,7 +50,7 @@ class Memory:
                 self._drop(next(iter(entries)), entries)
         entries[host] = entry
         if match is not None and match.plain and not entry.below:
-            self.plain[host] = match
+            self.plain[host] = match.frame
         return entry
 
     def _drop(self, host: str, entries: dict[str, Entry]) -> None:

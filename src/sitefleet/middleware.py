@@ -8,7 +8,6 @@ stands before it has no site and, by the gate in ``ALLOWED_HOSTS``, no host.
 from __future__ import annotations
 
 import logging
-from contextlib import nullcontext
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, cast
@@ -28,21 +27,23 @@ from sitefleet.current import (
     carry_async_iterable,
     carry_iterable,
     current_state,
+    get_current_site_id,
     override_site,
 )
 from sitefleet.exceptions import InvalidHost
 from sitefleet.generators import adrive, drive
 from sitefleet.lookup import forced_match, listed_match
 from sitefleet.pipeline import UNKNOWN, Match
-from sitefleet.prefixes import MountSteps, mark_cookies, mounted
+from sitefleet.prefixes import MountSteps, mark_cookies, mounted, mounted_prefix
 from sitefleet.resolver import resolver
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
-    from contextlib import AbstractContextManager
 
     from django.http import HttpRequest, StreamingHttpResponse
     from django.http.response import HttpResponseBase
+
+    from sitefleet.current import State
 
 logger = logging.getLogger("sitefleet")
 
@@ -68,58 +69,62 @@ class SiteMiddleware:
         """Answer a request."""
         if self.is_async:
             return self._call_async(request)
-        match = self._usual(request)
-        if match is not None:
-            return self._serve(request, match)
-        found = self._examine(request)
-        if not isinstance(found, Match):
-            return found
-        with _mount(request, found):
-            return self._serve(request, found)
-
-    def _serve(self, request: HttpRequest, match: Match) -> HttpResponseBase:
-        request.site = match.site
-        outer = current_state.get()
-        current_state.set(match.frame)
-        try:
-            response: HttpResponseBase = self.get_response(request)
-            if match.path_prefix or response.streaming:
-                _finish(request, response, match)
-            return response
-        finally:
-            current_state.set(outer)
+        frame = self._usual(request)
+        if frame is None:
+            found = self._examine(request)
+            if not isinstance(found, Match):
+                return found
+            if found.path_prefix:
+                with mounted(request, found):
+                    return mark_cookies(self._serve(request, found.frame), request, found)
+            frame = found.frame
+        return self._serve(request, frame)
 
     async def _call_async(self, request: HttpRequest) -> HttpResponseBase:
-        match = self._usual(request)
-        if match is not None:
-            return await self._serve_async(request, match)
-        found = await sync_to_async(self._examine)(request)
-        if not isinstance(found, Match):
-            return found
-        with _mount(request, found):
-            return await self._serve_async(request, found)
+        frame = self._usual(request)
+        if frame is None:
+            found = await sync_to_async(self._examine)(request)
+            if not isinstance(found, Match):
+                return found
+            if found.path_prefix:
+                with mounted(request, found):
+                    response = await self._serve_async(request, found.frame)
+                    return mark_cookies(response, request, found)
+            frame = found.frame
+        return await self._serve_async(request, frame)
 
-    async def _serve_async(self, request: HttpRequest, match: Match) -> HttpResponseBase:
-        request.site = match.site
+    def _serve(self, request: Any, frame: State) -> HttpResponseBase:
+        request.site = frame[3]
         outer = current_state.get()
-        current_state.set(match.frame)
+        current_state.set(frame)
         try:
-            response: HttpResponseBase = await self.get_response(request)
-            if match.path_prefix or response.streaming:
-                _finish(request, response, match)
+            response: HttpResponseBase = self.get_response(request)
+            if response.streaming:
+                _carry_body(cast("StreamingHttpResponse", response))
             return response
         finally:
             current_state.set(outer)
 
-    def _usual(self, request: HttpRequest) -> Match | None:
-        """Return the match for a known host whose site is simply to be served; no query."""
-        if self.forced:
-            return None
+    async def _serve_async(self, request: Any, frame: State) -> HttpResponseBase:
+        request.site = frame[3]
+        outer = current_state.get()
+        current_state.set(frame)
+        try:
+            response: HttpResponseBase = await self.get_response(request)
+            if response.streaming:
+                _carry_body(cast("StreamingHttpResponse", response))
+            return response
+        finally:
+            current_state.set(outer)
+
+    def _usual(self, request: HttpRequest) -> State | None:
+        """Return the frame of a known host whose site is simply to be served; no query."""
         # The host as Django reads it, but without its look into the settings, which takes longer
         # than all of this.
         meta = request.META
-        forwarded = "HTTP_X_FORWARDED_HOST" in meta
-        return resolver.usual(answers.raw_host(request) if forwarded else meta.get("HTTP_HOST", ""))
+        if "HTTP_X_FORWARDED_HOST" in meta or self.forced:
+            return None if self.forced else resolver.usual(answers.raw_host(request))
+        return resolver.usual(meta.get("HTTP_HOST", ""))
 
     def _examine(self, request: HttpRequest) -> Match | HttpResponseBase:
         """Return the match for any host, or what to answer instead; may query."""
@@ -152,22 +157,12 @@ def _tell_forced(key: str) -> None:
     logger.warning("SITEFLEET_SITE is set: every host is answered with the site %r.", key)
 
 
-def _mount(request: HttpRequest, match: Match) -> AbstractContextManager[None]:
-    return mounted(request, match) if match.path_prefix else nullcontext()
-
-
-def _finish(request: HttpRequest, response: HttpResponseBase, match: Match) -> None:
-    if match.path_prefix:
-        mark_cookies(response, match, request.META["SCRIPT_NAME"])
-    if response.streaming:
-        _carry_body(cast("StreamingHttpResponse", response), match)
-
-
-def _carry_body(response: StreamingHttpResponse, match: Match) -> None:
+def _carry_body(response: StreamingHttpResponse) -> None:
     """Let the body be produced, and closed, under the site: that happens after this is over."""
     if getattr(response, "file_to_stream", None) is not None:
         return  # Bytes of an open file ask for no site, and servers send them faster as they are.
-    under_site = override_site(match.site)
+    under_site = override_site(get_current_site_id())
+    below = bool(mounted_prefix())
     closers = cast("Any", response)._resource_closers
     closers[:] = [under_site(closer) for closer in closers]
     # `streaming_content` refers back to the response: a body that is dropped unread would wait for
@@ -175,13 +170,13 @@ def _carry_body(response: StreamingHttpResponse, match: Match) -> None:
     body = response._iterator  # type: ignore[attr-defined]
     if response.is_async:
         items = carry_async_iterable(body)
-        items = adrive(items, MountSteps()) if match.path_prefix else items
+        items = adrive(items, MountSteps()) if below else items
         response.streaming_content = items
         # Django only drops an async body, when a client has left.
         closers.append(partial(async_to_sync(_close), items))
     else:
         parts = carry_iterable(body)
-        response.streaming_content = drive(parts, MountSteps()) if match.path_prefix else parts
+        response.streaming_content = drive(parts, MountSteps()) if below else parts
 
 
 async def _close(body: AsyncGenerator[Any, Any]) -> None:

@@ -59,7 +59,9 @@ def mount(prefix: str) -> Iterator[None]:
         _mounted.set(outside[1])
 
 
-def mark_cookies(response: HttpResponseBase, match: Match, script_name: str) -> None:
+def mark_cookies(
+    response: HttpResponseBase, request: HttpRequest, match: Match
+) -> HttpResponseBase:
     """Give the cookies that Django set on ``response`` the name and the path of this site."""
     for name in _cookie_names():
         morsel = response.cookies.pop(name, None)
@@ -71,7 +73,8 @@ def mark_cookies(response: HttpResponseBase, match: Match, script_name: str) -> 
             cookie.set(own, morsel.value, morsel.coded_value)
             # Browsers drop these below any path but "/"; the name is the site's own already.
             if not own.lower().startswith("__host-"):
-                cookie["path"] = script_name
+                cookie["path"] = request.META["SCRIPT_NAME"]
+    return response
 
 
 def own_cookie_name(name: str, match: Match) -> str:

@@ -28,7 +28,7 @@ from sitefleet.current import current_state
 from sitefleet.databases import in_event_loop, is_in_memory, site_connection
 from sitefleet.environments import get_environment
 from sitefleet.memory import NEVER_READ, Memory, View, Views
-from sitefleet.pipeline import UNKNOWN, Entry, Match, bare_slug, decide, look_up, steps_for
+from sitefleet.pipeline import UNKNOWN, Entry, bare_slug, decide, look_up, steps_for
 from sitefleet.presented import present, shown
 from sitefleet.triggers import read_generation
 
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
     from django.contrib.sites.models import Site
     from django.db.backends.base.base import BaseDatabaseWrapper
+
+    from sitefleet.current import State
 
 logger = logging.getLogger("sitefleet")
 
@@ -65,8 +67,8 @@ class Resolver:
         self._viewed = self._views.held
         django_sites.Site.objects.clear_cache()
 
-    def usual(self, host: str) -> Match | None:
-        """Return the match of a Host header whose site is simply to be served.
+    def usual(self, host: str) -> State | None:
+        """Return the frame of a Host header whose site is simply to be served.
 
         None when there is more to it, or when `find` must be asked. Never touches the database, so
         that async code may call it.
@@ -133,8 +135,8 @@ class Resolver:
         if state is None:
             return False
         seen = self._viewed and site_connection() in self._views
-        match = None if seen else self._memory.plain.get(state[1] or "")
-        site: Any = match.site if match is not None and match.site.pk == pk else None
+        frame = None if seen else self._memory.plain.get(state[1] or "")
+        site: Any = frame[3] if frame is not None and frame[0] == pk else None
         if site is None and in_event_loop():
             site = getattr(state[3], "site", state[3])
             self._older.add(pk)  # perhaps older than what others are to see
