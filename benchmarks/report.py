@@ -80,9 +80,10 @@ def summarise(results: Results, *, whole: bool) -> str:
     for name in MEASURES:
         if name in results:
             lines = measure(name).headline(results[name]["figures"])
+            first = getattr(measure(name), "MATTER", 1)
             rows += [
                 [what, figure, f"{target}: {'met' if kept else '**missed**'}"]
-                for what, figure, target, kept in (lines if whole else lines[:1])
+                for what, figure, target, kept in (lines if whole else lines[:first])
             ]
     return figures.table(["what", "measured", "target"], rows)
 

@@ -10,6 +10,8 @@ from benchmarks.workers import BASELINE, CONFIGURATIONS, OURS, available, team
 
 TITLE = "A host that was visited before"
 TARGET = 0.95
+#: Lines of the headline that matter most: one hot host, and many.
+MATTER = 2
 VISITED = 1000
 BATCH = 500
 
@@ -88,18 +90,25 @@ def _cell(found: dict[str, Any]) -> str:
 
 def headline(result: dict[str, Any]) -> list[tuple[str, str, str, bool]]:
     """Return what was promised and what is the case."""
-    lines = []
-    for stack in ("bare", "usual"):
-        cases = [case["configurations"] for case in result["cases"] if case["stack"] == stack]
-        ranges = []
-        for name in cases[0]:
-            if CONFIGURATIONS[name][0] != "plain":
-                middles = [case[name]["ratio"]["median"] for case in cases]
-                ranges.append(f"{name} {min(middles):.2f} to {max(middles):.2f}")
-        ours = [case["sitefleet"] for case in cases]
-        low = min(item["ratio"]["median"] for item in ours)
-        queries = max(item["queries"] for item in ours)
-        what = f"throughput of a visited host against plain Django, {stack} middleware"
-        figure = f"{', '.join(ranges)}; {queries:.2g} queries"
-        lines.append((what, figure, f"at least {TARGET}, 0 queries", low >= TARGET and not queries))
-    return lines
+    kinds = dict.fromkeys((case["stack"], case["hosts"]) for case in result["cases"])
+    return [_promise(result, stack, hosts) for stack, hosts in sorted(kinds)]
+
+
+def _promise(result: dict[str, Any], stack: str, hosts: int) -> tuple[str, str, str, bool]:
+    cases = [
+        case["configurations"]
+        for case in result["cases"]
+        if (case["stack"], case["hosts"]) == (stack, hosts)
+    ]
+    figures_of = []
+    for name in cases[0]:
+        if CONFIGURATIONS[name][0] != "plain":
+            middles = sorted({f"{case[name]['ratio']['median']:.2f}" for case in cases})
+            figures_of.append(f"{name} {' to '.join(dict.fromkeys((middles[0], middles[-1])))}")
+    low = min(case["sitefleet"]["ratio"]["median"] for case in cases)
+    queries = max(case["sitefleet"]["queries"] for case in cases)
+    visited = "one hot host" if hosts == 1 else f"{hosts:,} hosts in random order"
+    what = f"throughput against plain Django, {visited}, {stack} middleware"
+    figure = f"{', '.join(figures_of)}; {queries:.2g} queries"
+    met = low >= TARGET and not queries
+    return what, figure, f"at least {TARGET}, 0 queries", met
