@@ -264,3 +264,11 @@ def test_it_does_so_in_any_order_of_apps():
     ]
     for process in processes:
         assert process.communicate(timeout=60) == ("sitefleet.admin\n", "")
+
+
+def test_a_name_with_other_letters_is_found_in_either_spelling(browser, site):
+    add_alias(site, "bücher.example")
+    for query in ("bücher.example", "Bücher.example", "xn--bcher-kva"):
+        listed = browser.get(LIST, {"q": query}).context["cl"].queryset
+        assert [found.pk for found in listed] == [site.pk], query
+    assert not browser.get(LIST, {"q": "büch.example"}).context["cl"].queryset

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -14,9 +15,10 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from sitefleet import hosts
 from sitefleet.addresses import site_url
 from sitefleet.environments import get_environment
-from sitefleet.exceptions import SiteError
+from sitefleet.exceptions import InvalidHost, SiteError
 from sitefleet.models import (
     SLUG_LENGTH,
     Alias,
@@ -203,6 +205,18 @@ class SiteAdmin(AdminBase):
         except SiteError:
             return "-"
         return format_html('<a href="{}" target="_blank" rel="noopener">{}</a>', url, url)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Site], search_term: str
+    ) -> tuple[QuerySet[Site], bool]:
+        """Search as ever; whole names with other letters are found in their ASCII form too."""
+        found, may_repeat = super().get_search_results(request, queryset, search_term)
+        if not search_term.isascii():
+            with suppress(InvalidHost):
+                name = hosts.normalize(search_term.strip())
+                more, _repeat = super().get_search_results(request, queryset, name)
+                return found | more, True
+        return found, may_repeat
 
     def save_model(self, request: HttpRequest, obj: Site, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's signature
         """Save through the registry, which keeps row, configuration and environment in step."""
