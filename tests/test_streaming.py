@@ -9,7 +9,7 @@ from django.core.handlers.asgi import ASGIHandler
 from django.http import StreamingHttpResponse
 from django.test import RequestFactory
 
-from sitefleet import get_current_site_id
+from sitefleet import deactivate, get_current_site_id
 from sitefleet.current import active_site_id
 from sitefleet.middleware import SiteMiddleware
 from tests import views
@@ -146,3 +146,13 @@ def test_below_a_prefix_links_in_bodies_have_the_prefix(fleet, client, path):
     assert b"".join(root).decode() == lines(one) * 3
     answer = async_to_sync(ask)("one.example.org", f"/de{path}")
     assert answer.body.decode() == lines(below, "/de") * 3
+
+
+def test_a_view_that_leaves_its_site_may_stream_all_the_same(site, rf):
+    def view(request):
+        deactivate()
+        return StreamingHttpResponse(iter(["body"]))
+
+    response = SiteMiddleware(view)(rf.get("/", headers={"host": "one.example.org"}))
+    assert list(response) == [b"body"]
+    response.close()

@@ -24,10 +24,10 @@ from django.http.request import split_domain_port
 from sitefleet import answers
 from sitefleet.conf import get_conf
 from sitefleet.current import (
+    active_site_id,
     carry_async_iterable,
     carry_iterable,
     current_state,
-    get_current_site_id,
     override_site,
 )
 from sitefleet.exceptions import InvalidHost
@@ -161,7 +161,7 @@ def _carry_body(response: StreamingHttpResponse) -> None:
     """Let the body be produced, and closed, under the site: that happens after this is over."""
     if getattr(response, "file_to_stream", None) is not None:
         return  # Bytes of an open file ask for no site, and servers send them faster as they are.
-    under_site = override_site(get_current_site_id())
+    under_site = override_site(active_site_id())
     below = bool(mounted_prefix())
     closers = cast("Any", response)._resource_closers
     closers[:] = [under_site(closer) for closer in closers]
