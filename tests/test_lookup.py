@@ -157,3 +157,12 @@ def test_a_site_found_by_its_slug_though_another_is_called_so(db):
     add_site("a", domain="b")
     by_slug = add_site("b", domain="z.example.org")
     assert get_site("b") == by_slug
+
+
+def test_a_site_without_configuration_is_found_and_presented_by_its_number(db, settings):
+    Site.objects.bulk_create([Site(domain="live.example.org", name="Bare")])
+    pk = Site.objects.get(domain="live.example.org").pk
+    settings.SITEFLEET = {"DOMAIN_FORMAT": "{slug}.localhost:8000"}
+    for key in (pk, f"site-{pk}", f"site-{pk}.localhost:8000"):
+        found = get_site(key)
+        assert (found.pk, found.domain) == (pk, f"site-{pk}.localhost:8000")

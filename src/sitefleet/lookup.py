@@ -18,7 +18,7 @@ from sitefleet.current import AcceptedHost
 from sitefleet.environments import get_environment
 from sitefleet.exceptions import InvalidHost, NoCurrentSite, UnknownSite
 from sitefleet.models import State
-from sitefleet.pipeline import Match, bare_slug
+from sitefleet.pipeline import Match, bare_id, bare_slug, present_bare
 from sitefleet.site_id import configured_site_id
 
 logger = logging.getLogger("sitefleet")
@@ -42,7 +42,7 @@ def get_site(key: str | int, *, source: str = "") -> Site:
     if site is None:
         raise UnknownSite(text, _near(text), source)
     config = getattr(site, "siteconfig", None)
-    return config.presented_site() if config is not None else site
+    return config.presented_site() if config is not None else present_bare(site)
 
 
 def default_site_id() -> int | None:
@@ -127,6 +127,7 @@ def _named(text: str) -> Q:
     name = hosts.split(host)[0]
     return (
         Q(siteconfig__slug=slug)
+        | Q(pk=bare_id(slug or text) or 0, siteconfig__isnull=True)
         | Q(domain__in=(host, name), siteconfig__domain__isnull=True)
         | Q(siteconfig__domain__in=(host, name), siteconfig__path_prefix="")
         | Q(pk__in=Site.objects.filter(fleet_aliases__name__in=(host, name)).values("pk"))

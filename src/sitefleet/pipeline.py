@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from django.contrib.sites.models import Site
 
 from sitefleet import hosts
+from sitefleet.environments import get_environment
 from sitefleet.exceptions import InvalidHost
 from sitefleet.models import Alias, SiteConfig, State
 from sitefleet.presented import present
@@ -132,7 +133,7 @@ def look_up(
     if environment.is_live:
         parts += [(_DOMAINS, names), (_KEPT_DOMAINS, names)]
     elif slugs:
-        bare = [int(found[1]) for found in map(_BARE_SLUG.fullmatch, slugs) if found]
+        bare = [pk for pk in map(bare_id, slugs) if pk is not None]
         parts += [(_SLUGS, slugs), *([(_BARE, bare)] if bare else [])]
     sql = " UNION ALL ".join(
         part.format(**_TABLES, marks=", ".join(["%s"] * len(values))) for part, values in parts
@@ -198,6 +199,18 @@ def _comes_back(canonical: str, host: str) -> bool:
 def bare_slug(pk: int) -> str:
     """Return the slug of a site that has no SiteConfig yet, as after ``loaddata`` or raw SQL."""
     return f"site-{pk}"
+
+
+def bare_id(slug: str) -> int | None:
+    """Return the id in such a slug, or None."""
+    found = _BARE_SLUG.fullmatch(slug)
+    return int(found[1]) if found else None
+
+
+def present_bare(site: Site) -> Site:
+    """Return a site that has no SiteConfig yet as it is to be handed out."""
+    slug = bare_slug(site.pk)
+    return present(site, get_environment().host_of(slug, site.domain), "", slug)
 
 
 _BARE_SLUG = re.compile(r"site-([0-9]{1,18})")

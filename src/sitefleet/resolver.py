@@ -28,8 +28,8 @@ from sitefleet.current import current_state
 from sitefleet.databases import in_event_loop, is_in_memory, site_connection
 from sitefleet.environments import get_environment
 from sitefleet.memory import NEVER_READ, Memory, View, Views
-from sitefleet.pipeline import UNKNOWN, Entry, bare_slug, decide, look_up, steps_for
-from sitefleet.presented import present, shown
+from sitefleet.pipeline import UNKNOWN, Entry, decide, look_up, present_bare, steps_for
+from sitefleet.presented import shown
 from sitefleet.triggers import read_generation
 
 if TYPE_CHECKING:
@@ -60,12 +60,12 @@ class Resolver:
         self._due = 0.0
         self._news = object()
         self._clear_again = False
-        #: Sites that event loops have put into Django's cache out of requests under way.
-        self._older: set[int] = set()
         self._views = Views()
         #: What is inside of that: whether it is empty is told without a call, in each request.
         self._viewed = self._views.held
-        django_sites.Site.objects.clear_cache()
+        #: Sites that event loops have put into Django's cache out of requests under way.
+        self._older: set[int] = set()
+        self._clear_sites()
 
     def usual(self, host: str) -> State | None:
         """Return the frame of a Host header whose site is simply to be served.
@@ -97,10 +97,10 @@ class Resolver:
         if site is None or shown(site) is None:
             self._memory_to_fill(site_connection())
             if len(django_sites.SITE_CACHE) >= 2 * get_conf().CACHE_SIZE:
-                django_sites.Site.objects.clear_cache()
+                self._clear_sites()
             site = django_sites.Site.objects.select_related("siteconfig").get(pk=pk)
             config = getattr(site, "siteconfig", None)
-            site = config.presented_site() if config else _present_bare(site)
+            site = config.presented_site() if config else present_bare(site)
             django_sites.SITE_CACHE[pk] = site
         return site
 
@@ -139,9 +139,10 @@ class Resolver:
         site: Any = frame[3] if frame is not None and frame[0] == pk else None
         if site is None and in_event_loop():
             site = getattr(state[3], "site", state[3])
-            self._older.add(pk)  # perhaps older than what others are to see
         if getattr(site, "pk", None) != pk or shown(site) is None:
             return False
+        if frame is None or site is not frame[3]:
+            self._older.add(pk)  # perhaps older than what others are to see
         django_sites.SITE_CACHE[pk] = site
         return True
 
@@ -232,20 +233,24 @@ class Resolver:
             if changed:
                 self._memory = Memory(token, conf.CACHE_SIZE)
             if changed or self._clear_again:
-                django_sites.Site.objects.clear_cache()
+                self._clear_sites()
             # That cache may get an older site back from a request that is under way, or from a
             # transaction that sees something else.
-            self._clear_again = changed or self._views.any_open()
+            self._clear_again = changed or bool(self._older) or self._views.any_open()
             self.after_look()
         self._due = now + conf.FRESHNESS
         if news is not self._news:
             self._due = 0.0  # Changed while we looked, perhaps too late for our answer.
 
+    def _clear_sites(self) -> None:
+        self._older.clear()
+        django_sites.Site.objects.clear_cache()
+
     def _drop_view(self, connection: BaseDatabaseWrapper) -> None:
         """Look at what is true now: the transaction is over, and may have been rolled back."""
         self._views.drop(connection)
         self._due = 0.0
-        django_sites.Site.objects.clear_cache()
+        self._clear_sites()
 
     def _memory_to_fill(self, connection: BaseDatabaseWrapper) -> Memory:
         """Return the memory that may keep what this connection is going to read now.
@@ -274,7 +279,7 @@ class Resolver:
             memory = self._memory
         if token != memory.token:
             memory = Memory(token, conf.CACHE_SIZE)
-            django_sites.Site.objects.clear_cache()
+            self._clear_sites()
         self._keep_view(connection, memory, now + conf.FRESHNESS)
         return memory
 
@@ -291,11 +296,6 @@ class Resolver:
             return UNKNOWN
         rows = look_up(steps, environment, connection)
         return decide(host, steps, rows, environment)[0]
-
-
-def _present_bare(site: Site) -> Site:
-    slug = bare_slug(site.pk)
-    return present(site, get_environment().host_of(slug, site.domain), "", slug)
 
 
 resolver = Resolver()

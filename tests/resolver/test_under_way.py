@@ -77,3 +77,19 @@ def test_a_thread_that_lies_idle_after_a_change_slows_nobody_down(file_site):
     finally:
         done.set()
         thread.join()
+
+
+def test_such_a_request_slows_nobody_down_for_longer_than_the_promised_time(file_site, clock):
+    given = resolver.find("one.example.org").root.site
+
+    async def read():
+        django_sites.SITE_CACHE.clear()
+        with override_site(given):
+            return Site.objects.get_current().domain
+
+    asyncio.run(read())
+    assert resolver._older == {file_site.pk}
+    for _ in range(2):
+        clock.pass_(1.01)
+        found("one.example.org")
+    assert not resolver._older
