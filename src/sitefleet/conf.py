@@ -7,8 +7,10 @@ Some may also come from the environment, for operators: ``SITEFLEET_DOMAIN_FORMA
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -19,6 +21,7 @@ from sitefleet.exceptions import InvalidHost, InvalidSetting
 ENVIRONMENT_VARIABLES = ("DOMAIN_FORMAT", "SCHEME", "SITE")
 SLUG_FIELD = "{slug}"
 HOUR = 3600
+SENDFILES = ("", "x-accel-redirect", "x-sendfile")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,30 @@ class Conf:
 
     OWN_SUFFIXES: tuple[str, ...] = ()
     """Public suffixes that are yours (your entry in the Public Suffix List) and may name a site."""
+
+    SITE_SETTINGS: dict[str, Any] = field(default_factory=dict)
+    """Settings that each site may have a value of its own for, by name; how, says the value."""
+
+    URLCONFS: tuple[str, ...] = ()
+    """URLconf modules that a site may have instead of ROOT_URLCONF."""
+
+    THEME_DIRS: tuple[str | Path, ...] = ()
+    """Directories of themes; a theme is a folder with ``templates``, ``jinja2``, ``static``."""
+
+    SENDFILE: str = ""
+    """``x-accel-redirect`` (nginx) or ``x-sendfile`` (Apache): the server sends media files."""
+
+    SENDFILE_ROOT: str = "/protected/"
+    """The internal location of nginx that ``x-accel-redirect`` leads to."""
+
+    HOST_COOKIES: bool = False
+    """Under HTTPS give the cookies of Django the prefix ``__Host-``: no sibling can set them."""
+
+    COOKIE_DOMAIN: str = ""
+    """A parent domain that the cookies of the sites below it are for. Empty: host-only."""
+
+    METRICS_SITES: int = 200
+    """Sites that metrics tell apart; those that come later are counted together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +194,17 @@ def _why_not_strings(value: list[Any] | tuple[Any, ...]) -> str:
     )
 
 
+def _why_not_paths(value: list[Any] | tuple[Any, ...]) -> str:
+    good = all(item and isinstance(item, (str, Path)) for item in value)
+    return "" if good else "Expected a list of directories."
+
+
+def _why_not_modules(value: list[Any] | tuple[Any, ...]) -> str:
+    good = all(isinstance(item, str) and _MODULE.fullmatch(item) for item in value)
+    return "" if good else 'Expected a list of modules, such as "project.urls_shop".'
+
+
+_MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 #: For settings whose default, being empty, shows nothing.
 _EXAMPLES: dict[str, Any] = {
     "DOMAIN_FORMAT": "{slug}.localhost:8000",
@@ -174,6 +212,11 @@ _EXAMPLES: dict[str, Any] = {
     "SITES": {"gh": {"name": "Ghana", "domain": "example.gh"}},
     "PREVIEW_PATHS": ["/accounts/login/"],
     "OWN_SUFFIXES": ["sites.example.org"],
+    "SITE_SETTINGS": {"DEFAULT_FROM_EMAIL": {"type": "email"}},
+    "URLCONFS": ["project.urls_shop"],
+    "THEME_DIRS": ["themes"],
+    "SENDFILE": "x-accel-redirect",
+    "COOKIE_DOMAIN": "example.org",
 }
 _REASONS: dict[str, Any] = {
     "DOMAIN_FORMAT": _why_not_format,
@@ -183,4 +226,11 @@ _REASONS: dict[str, Any] = {
     "RETRY_AFTER": lambda value: "" if value >= 0 else "It is seconds, at least 0.",
     "PREVIEW_PATHS": _why_not_strings,
     "OWN_SUFFIXES": _why_not_strings,
+    "URLCONFS": _why_not_modules,
+    "THEME_DIRS": _why_not_paths,
+    "SENDFILE": lambda value: "" if value in SENDFILES else f"It is one of {SENDFILES[1:]}.",
+    "SENDFILE_ROOT": lambda value: (
+        "" if value.startswith("/") and value.endswith("/") else "It begins and ends with a slash."
+    ),
+    "METRICS_SITES": lambda value: "" if value >= 1 else "It is at least 1.",
 }

@@ -24,7 +24,8 @@ from sitefleet import hosts
 from sitefleet.conf import get_conf
 from sitefleet.environments import Environment, get_environment
 from sitefleet.exceptions import InvalidHost
-from sitefleet.presented import present, row_domain
+from sitefleet.declared import clean_settings
+from sitefleet.presented import NO_OPTIONS, Options, present, row_domain
 from sitefleet.suffixes import is_public_suffix
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 HOST_LENGTH = hosts.MAX_NAME + len(":65535")
 SLUG_LENGTH = hosts.MAX_LABEL
 PREFIX_LENGTH = 100
+THEME_LENGTH = 63
+URLCONF_LENGTH = 200
 #: Rows of the table of generations: the one that triggers write to, and the registry's lock.
 TOKEN_ROW, LOCK_ROW = 1, 2
 GENERATION_BITS = 53
@@ -43,6 +46,7 @@ validate_slug = RegexValidator(
     r"^(?![0-9]+\Z)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z",
     _("A slug has small letters, digits and inner hyphens, at most 63, and is no number."),
 )
+_THEME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _SEGMENT = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._~-]+")
 
 
@@ -83,6 +87,22 @@ def clean_path_prefix(text: str) -> str:
     return prefix
 
 
+def validate_theme(name: str) -> None:
+    """Raise ValidationError for what cannot be the name of a theme: it is the name of a folder."""
+    if name and not _THEME.fullmatch(name):
+        message = _("The name of a theme has letters, digits, hyphens and underscores.")
+        raise ValidationError({"theme": ValidationError(message, code="invalid")})
+
+
+def validate_urlconf(name: str) -> None:
+    """Raise ValidationError for a module that URLCONFS does not list."""
+    known = get_conf().URLCONFS
+    if name and name not in known:
+        message = _("%(name)s is not in URLCONFS, which has: %(known)s.")
+        params = {"name": name, "known": ", ".join(known) or "-"}
+        raise ValidationError({"urlconf": ValidationError(message, code="unknown", params=params)})
+
+
 class SiteConfig(models.Model):
     """The configuration of one site."""
 
@@ -117,6 +137,27 @@ class SiteConfig(models.Model):
         help_text=_("Serve the site below this path of its domain, as in /de. Usually empty."),
     )
     state = models.CharField(_("state"), max_length=11, choices=State.choices, default=State.ACTIVE)
+    theme = models.CharField(
+        _("theme"),
+        max_length=THEME_LENGTH,
+        blank=True,
+        default="",
+        help_text=_("Folder in THEME_DIRS with templates and static files. Empty: none."),
+    )
+    urlconf = models.CharField(
+        _("URLconf"),
+        max_length=URLCONF_LENGTH,
+        blank=True,
+        default="",
+        help_text=_("One of URLCONFS. Empty: that of the project."),
+    )
+    settings = models.JSONField(
+        _("settings"),
+        blank=True,
+        default=dict,
+        help_text=_("Values of SITE_SETTINGS for this site, by name."),
+    )
+    cache_generation = models.PositiveIntegerField(default=0, editable=False)
 
     class Meta:
         verbose_name = _("site configuration")
@@ -149,6 +190,14 @@ class SiteConfig(models.Model):
             self.path_prefix = clean_path_prefix(self.path_prefix)
         except ValidationError as error:
             raise ValidationError({"path_prefix": error.messages}) from None
+        validate_theme(self.theme)
+        validate_urlconf(self.urlconf)
+        self.settings = clean_settings(self.settings)
+
+    def options(self) -> Options:
+        """Return what follows the site (see `sitefleet.presented`)."""
+        values = self.theme, self.urlconf, self.cache_generation, self.settings
+        return Options(*values) if any(values) else NO_OPTIONS
 
     @property
     def production_domain(self) -> str:
@@ -165,7 +214,7 @@ class SiteConfig(models.Model):
         """Return the site as it is handed out (see `sitefleet.presented`)."""
         environment = get_environment()
         prefix = self.path_prefix if environment.is_live else ""
-        return present(self.site, self.host(environment), prefix, self.slug)
+        return present(self.site, self.host(environment), prefix, self.slug, self.options())
 
 
 class Alias(models.Model):

@@ -15,6 +15,7 @@ This module decides and remembers nothing; `sitefleet.resolver` remembers.
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,7 +26,7 @@ from sitefleet import hosts
 from sitefleet.environments import get_environment
 from sitefleet.exceptions import InvalidHost
 from sitefleet.models import Alias, SiteConfig, State
-from sitefleet.presented import present
+from sitefleet.presented import NO_OPTIONS, Options, present
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -95,6 +96,27 @@ class Row(NamedTuple):
     config_domain: str | None
     path_prefix: str | None
     state: str | None
+    theme: str | None = None
+    urlconf: str | None = None
+    cache_generation: int | None = None
+    settings: Any = None
+
+    def options(self) -> Options:
+        """Return what follows the site."""
+        if not (self.theme or self.urlconf or self.cache_generation or self.settings):
+            return NO_OPTIONS
+        stored = self.settings or {}
+        if isinstance(stored, (str, bytes)):  # databases hand JSON out as text
+            stored = json.loads(stored)
+        known = stored if isinstance(stored, dict) else {}
+        theme, urlconf, generation = (
+            self.theme or "",
+            self.urlconf or "",
+            self.cache_generation or 0,
+        )
+        if not (theme or urlconf or generation or known):
+            return NO_OPTIONS
+        return Options(theme, urlconf, generation, known)
 
     def answers(self, step: Step) -> bool:
         """Tell whether this row is what the step was looking for."""
@@ -172,7 +194,7 @@ def _match(host: str, step: Step, row: Row, environment: Environment) -> Match:
     state = row.state or State.ACTIVE.value
     name = hosts.split(host)[0]
     row_site = Site.from_db(None, _SITE_FIELDS, [row.pk, row.domain, row.label])
-    site = present(row_site, canonical, prefix, slug)
+    site = present(row_site, canonical, prefix, slug, row.options())
     served_prefix = "" if is_alias else prefix
     return Match(
         site=site,
@@ -220,7 +242,10 @@ _TABLES = {
     "config": SiteConfig._meta.db_table,
     "alias": Alias._meta.db_table,
 }
-_COLUMNS = "s.id, s.domain, s.name, c.slug, c.domain, c.path_prefix, c.state"
+_COLUMNS = (
+    "s.id, s.domain, s.name, c.slug, c.domain, c.path_prefix, c.state,"
+    " c.theme, c.urlconf, c.cache_generation, c.settings"
+)
 #: Domains that stand in Django's column: the rule in live, and all there is without a SiteConfig.
 _DOMAINS = (
     f"SELECT s.domain, {DOMAIN}, {_COLUMNS} FROM {{site}} s"

@@ -8,25 +8,46 @@ host, and remember what the row has; `sitefleet.site_rows` puts that back when o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from django.contrib.sites.models import Site
+
+
+class Options(NamedTuple):
+    """What follows the site besides its address: columns of its SiteConfig, read with it."""
+
+    theme: str = ""
+    urlconf: str = ""
+    cache_generation: int = 0
+    stored: Mapping[str, Any] = {}
+    """Values of SITE_SETTINGS, as JSON keeps them."""
+
+
+#: Most sites have none: they share this one.
+NO_OPTIONS = Options()
 
 
 class Shown(NamedTuple):
     """Where a site is in this environment, and what its row has for a domain."""
 
+    pk: int
     host: str
     """With its port; empty when the site has no host here."""
     path_prefix: str
     slug: str
     row_domain: str
+    options: Options = NO_OPTIONS
 
 
-def present(site: Site, host: str, path_prefix: str, slug: str) -> Site:
+def present(
+    site: Site, host: str, path_prefix: str, slug: str, options: Options = NO_OPTIONS
+) -> Site:
     """Return ``site`` as it is to be handed out."""
-    site._sitefleet = Shown(host, path_prefix, slug, row_domain(site))  # type: ignore[attr-defined]
+    view = Shown(site.pk, host, path_prefix, slug, row_domain(site), options)
+    site._sitefleet = view  # type: ignore[attr-defined]
     if host:
         site.domain = host
     return site

@@ -29,6 +29,8 @@ from sitefleet.resolver import resolver
 from sitefleet.site_rows import add_missing_configs, make_slug
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from django.db.models import QuerySet
 
 #: What stands in Django's unique, never empty column for a site that has no domain (RFC 2606).
@@ -120,6 +122,31 @@ def change_site(
         if (column, new_name) != (row.domain, row.name):
             row.domain, row.name = column, new_name
             _save_as_is(row, config.slug)
+    return config
+
+
+def configure_site(
+    site: Site,
+    *,
+    theme: str | None = None,
+    urlconf: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> SiteConfig:
+    """Change what follows a site, of what is given, and nothing when nothing differs.
+
+    ``settings`` are values of SITE_SETTINGS by name: those that are named change, None takes the
+    site's own value away. Raises ValidationError.
+    """
+    with registry_lock():
+        config = get_config(site)
+        before = config.options()
+        config.theme = config.theme if theme is None else theme
+        config.urlconf = config.urlconf if urlconf is None else urlconf
+        merged = config.settings | dict(settings or {})
+        config.settings = {name: value for name, value in merged.items() if value is not None}
+        config.clean()
+        if config.options() != before:
+            config.save()
     return config
 
 

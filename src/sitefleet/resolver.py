@@ -25,7 +25,7 @@ from django.db.models.functions import Coalesce
 from sitefleet import hosts
 from sitefleet.conf import get_conf
 from sitefleet.current import current_state
-from sitefleet.databases import in_event_loop, is_in_memory, site_connection
+from sitefleet.databases import asking, in_event_loop, is_asking, is_in_memory, site_connection
 from sitefleet.environments import get_environment
 from sitefleet.memory import NEVER_READ, Memory, View, Views
 from sitefleet.pipeline import UNKNOWN, Entry, decide, look_up, present_bare, steps_for
@@ -98,7 +98,8 @@ class Resolver:
             self._memory_to_fill(site_connection())
             if len(django_sites.SITE_CACHE) >= 2 * get_conf().CACHE_SIZE:
                 self._clear_sites()
-            site = django_sites.Site.objects.select_related("siteconfig").get(pk=pk)
+            with asking():
+                site = django_sites.Site.objects.select_related("siteconfig").get(pk=pk)
             config = getattr(site, "siteconfig", None)
             site = config.presented_site() if config else present_bare(site)
             django_sites.SITE_CACHE[pk] = site
@@ -113,7 +114,7 @@ class Resolver:
         query there, as ``manage.py check`` looks at this setting and must do without a database.
         """
         quick = monotonic() < self._due and pk in django_sites.SITE_CACHE and not self._older
-        if quick and not (self._viewed and site_connection() in self._views):
+        if is_asking() or (quick and not (self._viewed and site_connection() in self._views)):
             return
         self.refresh()
         if pk in self._older and not in_event_loop():
@@ -148,7 +149,7 @@ class Resolver:
 
     def refresh(self) -> None:
         """See to it that Django's own cache of sites is not stale. Cheap; never raises."""
-        if self.paused or not django_sites.SITE_CACHE:
+        if self.paused or not django_sites.SITE_CACHE or is_asking():
             return
         due = monotonic() >= self._due
         if not in_event_loop():
@@ -294,7 +295,8 @@ class Resolver:
         steps = steps_for(host, environment, www=get_conf().WWW)
         if not steps:
             return UNKNOWN
-        rows = look_up(steps, environment, connection)
+        with asking():
+            rows = look_up(steps, environment, connection)
         return decide(host, steps, rows, environment)[0]
 
 

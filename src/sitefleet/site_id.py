@@ -14,24 +14,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.conf import LazySettings, settings
-from django.utils.functional import empty
-
 from sitefleet.current import current_state
 from sitefleet.exceptions import InvalidSetting, NoCurrentSite
+from sitefleet.following import configured, follow
+from sitefleet.following import stop_following as stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from django.conf import LazySettings
 
 NAME = "SITE_ID"
 
 
 def configured_site_id() -> int | None:
     """Return the ``SITE_ID`` of the settings themselves, or None."""
-    lazy: Any = settings
-    if lazy._wrapped is empty:
-        lazy._setup()
-    value: Any = getattr(lazy._wrapped, NAME, None)
+    value: Any = configured(NAME, None)
     # Anything else is handed out as it is: Django's check sites.E101 tells what is wrong with it.
     return int(value) if isinstance(value, int) else value
 
@@ -62,15 +60,9 @@ def follow_current_site(
             raise AttributeError(NAME)  # as for any setting that is not set
         return value
 
-    def write(instance: Any, value: Any) -> None:
-        setattr(instance._wrapped, NAME, value)
-
-    # A property is a data descriptor, which wins over the cache in the settings object, and it is
-    # the fastest there is: the sites framework looks twice in each request.
-    setattr(LazySettings, NAME, property(read, write))
+    follow(NAME, read)
 
 
 def stop_following() -> None:
     """Take the bridge down again (for tests)."""
-    if NAME in vars(LazySettings):
-        delattr(LazySettings, NAME)
+    stop(NAME)

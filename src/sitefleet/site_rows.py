@@ -137,7 +137,7 @@ def _after_site(
 ) -> None:
     view = shown(instance)
     if view is not None and instance.domain == view.row_domain:
-        present(instance, view.host, view.path_prefix, view.slug)
+        present(instance, view.host, view.path_prefix, view.slug, view.options)
     if created and not raw and not resolver.paused:
         SiteConfig.objects.using(using).get_or_create(
             site=instance,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from django.contrib.sites.models import Site
 from django.db import OperationalError
 
+from sitefleet.databases import asking
 from sitefleet.exceptions import SiteError
 from sitefleet.models import GENERATION_BITS, LOCK_ROW, TOKEN_ROW, Alias, Generation, SiteConfig
 
@@ -37,7 +38,7 @@ class Dialect(NamedTuple):
 
 def read_generation(connection: BaseDatabaseWrapper) -> int | None:
     """Return the token of the generation; None where there is no row yet."""
-    with connection.cursor() as cursor:
+    with asking(), connection.cursor() as cursor:
         cursor.execute(f"SELECT token FROM {GENERATION} WHERE id = {TOKEN_ROW}")
         row = cursor.fetchone()
     return row[0] if row else None

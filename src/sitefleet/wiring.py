@@ -20,6 +20,8 @@ from sitefleet.sync import sync
 if TYPE_CHECKING:
     from django.apps import AppConfig
 
+#: What follows the site and has to be told when Django starts.
+ISLANDS: tuple[Any, ...] = ()
 #: Settings on which remembered answers depend.
 WATCHED_SETTINGS = frozenset({"SITEFLEET", "DEBUG", "DATABASES", "DATABASE_ROUTERS"})
 
@@ -32,6 +34,8 @@ def connect() -> None:
     if hasattr(os, "register_at_fork"):  # not on Windows
         os.register_at_fork(after_in_child=resolver.forked)
     site_rows.connect()
+    for island in ISLANDS:
+        island.connect()
     pre_migrate.connect(_before_migrate, dispatch_uid="sitefleet.before_migrate")
     post_migrate.connect(_after_migrate, dispatch_uid="sitefleet.after_migrate")
     setting_changed.connect(_setting_changed, dispatch_uid="sitefleet.setting_changed")

@@ -63,9 +63,13 @@ def on_site(command: BaseCommand, name: str) -> BaseCommand:
         if key is None and (name not in FLEET_WIDE or name == SERVING):
             key, source = os.environ.get(VARIABLE) or None, VARIABLE
         if key is None:
-            if name not in FLEET_WIDE and not is_quiet(rest):
-                _tell_default()
-            with nullcontext() if name in MINDING else _without_idle_pin():
+            site = None if name in FLEET_WIDE else _default_site()
+            if site is not None and not is_quiet(rest):
+                _tell(site, "SITE_ID")
+            with ExitStack() as stack:
+                stack.enter_context(nullcontext() if name in MINDING else _without_idle_pin())
+                # Entered, so that what follows the site follows the default one too.
+                stack.enter_context(nullcontext() if site is None else override_site(site))
                 run(rest)
             return
         with acting_on(_find(key, source)) as site:
@@ -168,13 +172,12 @@ def _stop(message: str) -> NoReturn:
     sys.exit(USAGE_ERROR)
 
 
-def _tell_default() -> None:
-    try:
+def _default_site() -> Site | None:
+    with suppress(DatabaseError, SiteError):
         pk = default_site_id()
         if pk is not None:
-            _tell(get_site(pk), "SITE_ID")
-    except (DatabaseError, SiteError):
-        return  # The command is going to say it, if it needs a site at all.
+            return get_site(pk)
+    return None  # The command is going to say it, if it needs a site at all.
 
 
 def _tell_foreign_rows() -> None:

@@ -1,0 +1,64 @@
+"""What follows the current site, as it is presented: its slug, host, theme, settings.
+
+In a request that costs an attribute: the frame of the request holds the presented site. Where a
+site was entered by `override_site` it is looked up in the memory of this process.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.contrib.sites import models as django_sites
+from django.core.exceptions import SynchronousOnlyOperation
+
+from sitefleet.current import current_state, get_current_site_id
+from sitefleet.databases import in_event_loop, is_asking
+from sitefleet.presented import shown
+from sitefleet.resolver import resolver
+
+if TYPE_CHECKING:
+    from sitefleet.current import State
+    from sitefleet.presented import Shown
+
+
+def entered_site() -> Shown | None:
+    """Return how the site that was entered here is presented; None where none was entered.
+
+    The default site counts only where it was entered, as each command does that acts on it: to
+    read a setting at start must ask no database.
+
+    Raises Site.DoesNotExist when its row is gone, SynchronousOnlyOperation in an event loop for a
+    bare primary key that this process does not know yet.
+    """
+    state = current_state.get()
+    if state is None or state[0] is None:
+        return None
+    view: Shown | None = getattr(state[3], "_sitefleet", None)
+    if view is not None and view.pk == state[0]:
+        return view  # In a request the owner of the frame is the site.
+    return None if is_asking() else _look_up(state[0], state)
+
+
+def current_site() -> Shown:
+    """Return how the current site is presented, the default site included.
+
+    Raises NoCurrentSite when there is none, and what `entered_site` raises.
+    """
+    view = entered_site()
+    return view if view is not None else _look_up(get_current_site_id(), current_state.get())
+
+
+def _look_up(pk: int, state: State | None) -> Shown:
+    if pk not in django_sites.SITE_CACHE and in_event_loop():
+        given = getattr(state[3], "site", None) if state is not None else None
+        view = shown(given) if given is not None else None
+        if view is None or view.pk != pk:
+            message = (
+                f"Site {pk} is not known to this process yet, and an event loop must not wait for"
+                " the database: enter the site that get_site() returns, not its id."
+            )
+            raise SynchronousOnlyOperation(message)
+        return view
+    view = shown(resolver.site(pk))
+    assert view is not None  # noqa: S101 - for the type: whatever the resolver returns is presented
+    return view
