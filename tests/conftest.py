@@ -36,18 +36,6 @@ def forget():
 
 
 @pytest.fixture
-def site(db):
-    """The first site of the fleet."""
-    return add_site("one", name="One", domain="one.example.org")
-
-
-@pytest.fixture
-def other_site(site):
-    """Another site beside `site`."""
-    return add_site("two", name="Two", domain="two.example.org")
-
-
-@pytest.fixture
 def fleet(site, other_site):
     """Three sites, the third of them below a path prefix of the first."""
     return site, other_site, add_site("de", name="DE", domain="one.example.org", path_prefix="/de")

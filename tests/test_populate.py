@@ -263,3 +263,34 @@ def test_sites_are_not_mixed_up_when_one_was_added_by_hand(db, wanted):
     populate()
     assert Site.objects.count() == 5
     assert facts("hand")[0] == "hand.example.org"
+
+
+def test_what_follows_a_site_is_put_there_too(db, wanted):
+    spec = {"theme": "gold", "urlconf": "tests.urls", "settings": {"DEFAULT_FROM_EMAIL": "a@b.de"}}
+    declared = {
+        "URLCONFS": ["tests.urls"],
+        "SITE_SETTINGS": {"DEFAULT_FROM_EMAIL": {"type": "email"}},
+    }
+    wanted({"de": {"domain": "example.de", **spec}}, **declared)
+    assert populate().created == ["de"]
+    assert populate().unchanged == ["de"]
+    config = SiteConfig.objects.get(slug="de")
+    assert (config.theme, config.urlconf) == ("gold", "tests.urls")
+    assert config.settings == {"DEFAULT_FROM_EMAIL": "a@b.de"}
+    wanted({"de": {"theme": "silver"}}, **declared)
+    assert populate().updated == ["de"]
+    config.refresh_from_db()
+    assert (config.theme, config.urlconf) == ("silver", "tests.urls")
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        ({"theme": "../x"}, "theme"),
+        ({"theme": 3}, "'theme'"),
+        ({"urlconf": "os.path"}, "URLCONFS"),
+        ({"settings": {"NOBODY_KNOWS": 1}}, "NOBODY_KNOWS"),
+    ],
+)
+def test_what_cannot_follow_a_site_is_told(spec, reason):
+    assert [problem for problem in find_problems({"de": spec}) if reason in problem]

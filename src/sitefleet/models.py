@@ -22,9 +22,9 @@ from django.utils.translation import gettext_lazy as _
 
 from sitefleet import hosts
 from sitefleet.conf import get_conf
+from sitefleet.declared import clean_settings
 from sitefleet.environments import Environment, get_environment
 from sitefleet.exceptions import InvalidHost
-from sitefleet.declared import clean_settings
 from sitefleet.presented import NO_OPTIONS, Options, present, row_domain
 from sitefleet.suffixes import is_public_suffix
 

@@ -12,6 +12,7 @@ from django.core.exceptions import ValidationError
 from django.db import router, transaction
 
 from sitefleet.conf import get_conf
+from sitefleet.declared import clean_settings
 from sitefleet.models import (
     Alias,
     SiteConfig,
@@ -19,8 +20,10 @@ from sitefleet.models import (
     clean_path_prefix,
     registry_lock,
     validate_slug,
+    validate_theme,
+    validate_urlconf,
 )
-from sitefleet.registry import add_site, change_site, get_config, placeholder
+from sitefleet.registry import add_site, change_site, configure_site, get_config, placeholder
 from sitefleet.resolver import resolver
 
 if TYPE_CHECKING:
@@ -32,6 +35,18 @@ KEYS: dict[str, Any] = {
     "name": str,
     "aliases": (list, tuple),
     "path_prefix": str,
+    "theme": str,
+    "urlconf": str,
+    "settings": dict,
+}
+ADDRESS = ("name", "domain", "path_prefix")
+OPTIONS = ("theme", "urlconf", "settings")
+CLEAN: dict[str, Any] = {
+    "domain": clean_domain,
+    "path_prefix": clean_path_prefix,
+    "theme": validate_theme,
+    "urlconf": validate_urlconf,
+    "settings": clean_settings,
 }
 
 
@@ -105,14 +120,18 @@ def _unusable_values(where: str, spec: dict[Any, Any]) -> Iterator[str]:
             form = "{'name': ..., 'redirect': True}"
             yield f"{where}: an alias is a name or {form}, not {alias!r}."
     try:
-        if isinstance(spec.get("domain"), str) and spec["domain"]:
-            clean_domain(spec["domain"])
-        if isinstance(spec.get("path_prefix"), str):
-            clean_path_prefix(spec["path_prefix"])
-        for name in _alias_names(spec):
-            clean_domain(name, wildcard=True)
+        _clean_all(spec)
     except ValidationError as error:
         yield f"{where}: {' '.join(error.messages)}"
+
+
+def _clean_all(spec: dict[Any, Any]) -> None:
+    """Raise ValidationError for a value that cannot be had."""
+    for key, clean in CLEAN.items():
+        if spec.get(key) and isinstance(spec[key], KEYS[key]):
+            clean(spec[key])
+    for name in _alias_names(spec):
+        clean_domain(name, wildcard=True)
 
 
 def _ensure_own_id(slug: str, pk: int | None, wanted: Mapping[str, Any]) -> None:
@@ -125,14 +144,17 @@ def _ensure_own_id(slug: str, pk: int | None, wanted: Mapping[str, Any]) -> None
 
 def _put(slug: str, spec: dict[str, Any]) -> str:
     """Create or update one site; return the list of the report that it goes to."""
-    given = {key: spec[key] for key in ("name", "domain", "path_prefix") if key in spec}
+    given = {key: spec[key] for key in ADDRESS if key in spec}
+    options = {key: spec[key] for key in OPTIONS if key in spec}
     site = _find(slug, spec.get("id"))
     if site is None:
         site = add_site(slug, pk=spec.get("id"), **given)
+        configure_site(site, **options)
         _add_aliases(site, spec)
         return "created"
     before = _snapshot(site)
     change_site(site, slug=slug, **given)
+    configure_site(site, **options)
     _add_aliases(site, spec)
     return "unchanged" if _snapshot(site) == before else "updated"
 
@@ -148,7 +170,8 @@ def _snapshot(site: Site) -> tuple[Any, ...]:
     config = get_config(site)
     row = config.site
     aliases = row.fleet_aliases.order_by("pk").values_list("name", "redirect")
-    return row.domain, row.name, config.slug, config.domain, config.path_prefix, list(aliases)
+    address = row.domain, row.name, config.slug, config.domain, config.path_prefix
+    return *address, config.options(), list(aliases)
 
 
 def _add_aliases(site: Site, spec: dict[str, Any]) -> None:

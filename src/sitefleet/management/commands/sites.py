@@ -48,6 +48,7 @@ class Command(FleetCommand):
         add = partial(actions.add_parser, parents=[common])
         self._add_reading(add)
         self._add_changing(add)
+        self._add_following(add)
         self._add_fleet_wide(add)
         alias = _parser(
             add,
@@ -137,6 +138,31 @@ class Command(FleetCommand):
             "--no-input", action="store_false", dest="interactive", help="do not ask, for scripts"
         )
         _dry_run(remove)
+
+    def _add_following(self, add: Add) -> None:
+        values = _parser(
+            add,
+            "set",
+            "set the theme, the URLconf or declared settings of a site",
+            "  manage.py sites set gh theme=gold DEFAULT_FROM_EMAIL=news@example.gh\n"
+            "  manage.py sites set gh DEFAULT_FROM_EMAIL=",
+        )
+        _site(values)
+        values.add_argument(
+            "values",
+            nargs="+",
+            metavar="NAME=VALUE",
+            help="theme, urlconf or a name in SITE_SETTINGS; without a VALUE the site's own goes",
+        )
+        _dry_run(values)
+        clear = _parser(
+            add,
+            "clearcache",
+            "clear what the cache has of a site; the others keep theirs",
+            "  manage.py sites clearcache gh",
+        )
+        _site(clear)
+        _dry_run(clear)
 
     def _add_fleet_wide(self, add: Add) -> None:
         populate = _parser(

@@ -1,0 +1,43 @@
+"""``manage.py sites set`` and ``clearcache``: what follows a site."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import CommandError
+
+from sitefleet.declared import parse
+from sitefleet.lookup import get_site
+from sitefleet.persite.cache import clear_site_cache
+from sitefleet.registry import configure_site
+
+if TYPE_CHECKING:
+    Options = dict[str, Any]
+
+COLUMNS = ("theme", "urlconf")
+
+
+def set_options(options: Options) -> list[str]:
+    """Set the theme, the URLconf or declared settings of a site, by NAME=VALUE; empty unsets."""
+    given: dict[str, Any] = {}
+    values: dict[str, Any] = {}
+    for word in options["values"]:
+        name, equals, text = word.partition("=")
+        if not equals:
+            message = f"Write NAME=VALUE, not {word!r}; NAME= takes the value away."
+            raise CommandError(message, returncode=2)
+        if name in COLUMNS:
+            given[name] = text
+        else:
+            values[name] = parse(name, text) if text else None
+    config = configure_site(get_site(options["site"]), settings=values, **given)
+    facts = [f"{name}={getattr(config, name)}" for name in COLUMNS if getattr(config, name)]
+    facts += [f"{name}={value}" for name, value in sorted(config.settings.items())]
+    return [f"{config.site.name} ({config.slug}): {' '.join(facts) or 'nothing of its own'}"]
+
+
+def clear_cache(options: Options) -> list[str]:
+    """Clear the cache of one site; the others keep theirs."""
+    site = get_site(options["site"])
+    clear_site_cache(site)
+    return [f"The cache of {site.name} is cleared."]
