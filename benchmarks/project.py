@@ -5,8 +5,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from benchmarks import languages
+
+PAGES = {"domain": {"ROOT_URLCONF": "benchmarks.urls"}, "languages": languages.SETTINGS}
+PATHS = {"domain": "/", "languages": languages.PATH}
 STACKS = {
     "bare": [],
+    "languages": languages.STACK,
+    "reloading": ["benchmarks.languages.reloading.reloading", *languages.STACK],
     "usual": [
         "django.middleware.security.SecurityMiddleware",
         "django.middleware.common.CommonMiddleware",
@@ -24,9 +30,9 @@ def settings_for(spec: dict[str, Any]) -> dict[str, Any]:
         "SECRET_KEY": "a throw-away project",
         "DATABASES": {"default": spec["database"]},
         "DEFAULT_AUTO_FIELD": "django.db.models.BigAutoField",
-        "ROOT_URLCONF": "benchmarks.urls",
         "LOGGING_CONFIG": None,
         "USE_TZ": True,
+        **PAGES[spec["page"]],
         **_CONFIGURATIONS[spec["configuration"]](STACKS[spec["stack"]], spec["sitefleet"]),
     }
 

@@ -17,8 +17,9 @@ SITES = (
     " SELECT i, 'site-' || i || '.example.org', 'Site ' || i FROM numbers"
 )
 CONFIGS = (
-    "INSERT INTO sitefleet_siteconfig (site_id, slug, path_prefix, state) {numbers}"
-    " SELECT i, 'site-' || i, '', 'active' FROM numbers"
+    "INSERT INTO sitefleet_siteconfig"
+    " (site_id, slug, path_prefix, state, theme, urlconf, settings, cache_generation) {numbers}"
+    " SELECT i, 'site-' || i, '', 'active', '', '', '{{}}', 0 FROM numbers"
 )
 ALIASES = (
     "INSERT INTO multisite_alias (domain, is_canonical, redirect_to_canonical, site_id) {numbers}"

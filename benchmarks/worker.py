@@ -48,7 +48,9 @@ class Worker:
     """The commands that a worker knows."""
 
     def __init__(self, spec: dict[str, Any]) -> None:
-        settings.configure(**import_module("benchmarks.project").settings_for(spec))
+        project = import_module("benchmarks.project")
+        settings.configure(**project.settings_for(spec))
+        self.environ = {**ENVIRON, "PATH_INFO": project.PATHS[spec["page"]]}
         django.setup(set_prefix=False)
         self.handler = import_module("django.core.wsgi").get_wsgi_application()
         self.hosts: list[str] = []
@@ -72,7 +74,7 @@ class Worker:
 
     def answer(self, host: str) -> tuple[int, str]:
         """Answer one request; return status and body."""
-        response = self.handler({**ENVIRON, "HTTP_HOST": host}, lambda *_: None)
+        response = self.handler({**self.environ, "HTTP_HOST": host}, lambda *_: None)
         response.close()
         return response.status_code, response.content.decode()
 
@@ -80,7 +82,9 @@ class Worker:
         """Make ``hosts`` those of the batches, and visit each once; the answers must be right."""
         self.hosts = hosts
         for host in hosts:
-            assert self.answer(host) == (HTTPStatus.OK, hosts[0] if fixed else host)
+            status, body = self.answer(host)
+            assert status == HTTPStatus.OK
+            assert (hosts[0] if fixed else host) in body
 
     def batch(self, count: int) -> dict[str, float]:
         """Answer ``count`` requests for random hosts out of those of `visit`."""
@@ -100,7 +104,7 @@ class Worker:
         return total
 
     def _timed(self, hosts: list[str]) -> dict[str, float]:
-        handler, environ, start_response = self.handler, ENVIRON, lambda *_: None
+        handler, environ, start_response = self.handler, self.environ, lambda *_: None
         wall, cpu = time.perf_counter(), time.process_time()
         for host in hosts:
             handler({**environ, "HTTP_HOST": host}, start_response).close()

@@ -39,6 +39,7 @@ class Worker:
         database: dict[str, Any],
         *,
         stack: str = "bare",
+        page: str = "domain",
         options: dict[str, Any] | None = None,
     ) -> None:
         self.name = name
@@ -47,6 +48,7 @@ class Worker:
             "configuration": configuration,
             "database": database,
             "stack": stack,
+            "page": page,
             "sitefleet": options or {},
         }
         command = [interpreter(environment), "-W", "ignore", "-m", "benchmarks.worker"]

@@ -55,6 +55,22 @@ DATABASES = {
         "USER": os.environ.get("TEST_DATABASE_USER", ""),
     }
 }
+# Shared, so that the canary has something to see; tests of the cache have caches of their own.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+        "KEY_FUNCTION": "sitefleet.persite.cache.shared_by_all",
+    }
+}
+SESSION_ENGINE = "sitefleet.persite.sessions.db"
+STORAGES = {
+    "default": {
+        "BACKEND": "sitefleet.persite.storage.SiteStorage",
+        "OPTIONS": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
+    },
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+SIGNING_BACKEND = "sitefleet.persite.signing.SiteSigner"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "static/"

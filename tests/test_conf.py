@@ -44,6 +44,9 @@ WRONG = [
     ({"FOLLOW_SITE_ID": 0}, "not a bool", "such as True"),
     ({"OWN_SUFFIXES": "x"}, "not a list", "such as ['sites.example.org']"),
     ({"OWN_SUFFIXES": [None]}, "cannot be [None]", "list of text"),
+    ({"MAIL_BACKEND": None}, "not a str", "such as 'django.core.mail.backends.smtp"),
+    ({"MAIL_BACKEND": "smtp"}, "cannot be 'smtp'", "path of a class"),
+    ({"METRICS_SITES": 0}, "cannot be 0", "at least 1"),
 ]
 
 

@@ -98,7 +98,7 @@ live  | www.shared.example/           | index by www twin -> shared.example | an
 live  | prefixonly.example/tools/     | tools at /tools by host             | a host with prefixes only
 live  | prefixonly.example/           | nobody                              | has nothing at its root
 live  | deutsch.example               | de by host -> shared.example/de     | an alias leads below the prefix
-live  | served.example/x/             | de by host                          | a served alias has its site at the root
+live  | served.example/x/             | de by host -> shared.example/de     | an alias redirects to a site below a prefix, to be served or not
 live  | 192.0.2.7                     | four by host                        | IPv4
 live  | 192.0.2.7:8000                | four by host                        | IPv4 with a port
 live  | 192.0.2.8                     | nobody                              | another IPv4

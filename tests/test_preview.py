@@ -15,6 +15,7 @@ from django.contrib.sites.models import Site
 from django.test import Client, override_settings
 from django.urls import path as url
 
+from sitefleet.current import override_site
 from sitefleet.registry import set_state
 from tests.asgi import ask
 
@@ -50,14 +51,16 @@ def get(client, host=ONE, path="/site/", **headers):
 
 
 @pytest.fixture
-def staff_client(db, client):
-    client.force_login(get_user_model().objects.create_user("staff", is_staff=True))
+def staff_client(site, client):
+    with override_site(site):
+        client.force_login(get_user_model().objects.create_user("staff", is_staff=True))
     return client
 
 
 @pytest.fixture
-def user_client(db, client):
-    client.force_login(get_user_model().objects.create_user("user"))
+def user_client(site, client):
+    with override_site(site):
+        client.force_login(get_user_model().objects.create_user("user"))
     return client
 
 
@@ -178,7 +181,8 @@ def test_an_authentication_backend_may_ask_for_the_site(client, site, settings):
     for name, status in (("One", 200), ("Two", 503)):
         set_state(site, "active")
         user = get_user_model().objects.create_user(name, is_staff=True)
-        client.force_login(user, backend)
+        with override_site(site):
+            client.force_login(user, backend)
         set_state(site, "maintenance")
         assert get(client).status_code == status
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from publicsuffixlist import PublicSuffixList
 
-from sitefleet.models import clean_domain
+from sitefleet.naming import clean_domain
 from sitefleet.suffixes import _rules, is_public_suffix
 
 ROOT = Path(__file__).parent.parent

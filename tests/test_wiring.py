@@ -177,3 +177,17 @@ def test_tests_work_without_migrations_too():
     command = [sys.executable, "-m", "pytest", "-q", "--nomigrations", "tests/test_triggers.py"]
     done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
+
+
+def test_a_site_that_another_app_makes_after_migrate_gets_its_config(db):
+    def make(**_):
+        Site.objects.bulk_create(
+            [Site(domain="late.example.org", name="Late")], ignore_conflicts=True
+        )
+
+    post_migrate.connect(make, weak=False, dispatch_uid="late")
+    try:
+        call_command("migrate", verbosity=0)
+    finally:
+        post_migrate.disconnect(dispatch_uid="late")
+    assert SiteConfig.objects.filter(site__domain="late.example.org").exists()

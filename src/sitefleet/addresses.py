@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from django.urls import get_script_prefix
+from django.conf import settings
+from django.urls import get_script_prefix, reverse
 
+from sitefleet.current import override_site
 from sitefleet.environments import get_environment
 from sitefleet.exceptions import SiteError
 from sitefleet.prefixes import mounted_prefix
@@ -13,6 +15,8 @@ from sitefleet.presented import shown
 from sitefleet.resolver import resolver
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from django.contrib.sites.models import Site
 
 
@@ -43,6 +47,41 @@ def site_url(site: Site | int, path: str = "/") -> str:
         raise SiteError(message)
     outside, inside = _split_mount(path)
     return f"{get_environment().scheme}://{view.host}{outside}{view.path_prefix}{inside}"
+
+
+def site_reverse(  # noqa: PLR0913, PLR0917 - Django's reverse() for a site: its arguments
+    site: Site | int,
+    viewname: str | Callable[..., Any],
+    urlconf: str | None = None,
+    args: Sequence[Any] | None = None,
+    kwargs: dict[str, Any] | None = None,
+    current_app: str | None = None,
+    *,
+    query: Mapping[str, Any] | None = None,
+    fragment: str | None = None,
+) -> str:
+    """Return the absolute URL of a view on ``site``: Django's ``reverse()`` for any site.
+
+    With the URLconf of ``site``, its path prefix and its host in this environment, wherever it is
+    called: in a request of another site, a task, a command, a thread. The language is the active
+    one, as for ``reverse()``.
+
+    Raises NoReverseMatch when that URLconf has no such view, InvalidSetting when it is not one of
+    ``URLCONFS``, and what `site_url` raises.
+    """
+    site_id(site, "site_reverse()")
+    with override_site(site):
+        # Given, since a URLconf may be pinned for the request that is being served.
+        path = reverse(
+            viewname,
+            urlconf or settings.ROOT_URLCONF,
+            args,
+            kwargs,
+            current_app,
+            query=query,
+            fragment=fragment,
+        )
+    return site_url(site, path)
 
 
 def site_id(site: Site | int, taker: str) -> int:

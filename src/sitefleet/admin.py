@@ -15,21 +15,20 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from sitefleet import hosts
+from sitefleet import admin_options, hosts
 from sitefleet.addresses import site_url
 from sitefleet.environments import get_environment
 from sitefleet.exceptions import InvalidHost, SiteError
-from sitefleet.models import (
-    SLUG_LENGTH,
-    Alias,
-    SiteConfig,
-    State,
-    clean_domain,
-    clean_path_prefix,
-    ensure_free,
-    validate_slug,
+from sitefleet.models import Alias, SiteConfig, State, ensure_free
+from sitefleet.naming import SLUG_LENGTH, clean_domain, clean_path_prefix, validate_slug
+from sitefleet.registry import (
+    add_site,
+    change_site,
+    columns_for,
+    configure_site,
+    get_config,
+    set_state,
 )
-from sitefleet.registry import add_site, change_site, columns_for, get_config, set_state
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -75,6 +74,9 @@ class SiteForm(FormBase):
             config = get_config(self.instance)
             for name in ("slug", "path_prefix", "state"):
                 self.initial.setdefault(name, getattr(config, name))
+            for name, value in admin_options.initial(config).items():
+                if name in self.fields:
+                    self.initial.setdefault(name, value)
             # Instead of what the model form has found in Django's row.
             self.initial["domain"] = config.production_domain
 
@@ -165,7 +167,7 @@ class SiteAdmin(AdminBase):
     form = SiteForm
     inlines = (AliasInline,)
     fields = ("name", "slug", "domain", "path_prefix", "state", "open_link")
-    readonly_fields = ("open_link",)
+    readonly_fields = ("open_link", "own_settings")
     list_display = ("name", "slug", "production_domain", "state", "open_link")
     list_filter = ("siteconfig__state",)
     list_select_related = ("siteconfig",)
@@ -195,6 +197,26 @@ class SiteAdmin(AdminBase):
         """Show the state."""
         return str(get_shown_config(site).get_state_display())
 
+    @admin.display(description=_("path prefix"))
+    def path_prefix(self, site: Site) -> str:
+        """Show the path prefix to people who may not change it."""
+        return get_shown_config(site).path_prefix or "-"
+
+    @admin.display(description=_("theme"))
+    def theme(self, site: Site) -> str:
+        """Show the theme to people who may not change it."""
+        return get_shown_config(site).theme or "-"
+
+    @admin.display(description=_("URLconf"))
+    def urlconf(self, site: Site) -> str:
+        """Show the URLconf to people who may not change it."""
+        return get_shown_config(site).urlconf or "-"
+
+    @admin.display(description=_("own values"))
+    def own_settings(self, site: Site) -> str:
+        """Show the site's own values to people who may not change them."""
+        return admin_options.list_settings(get_shown_config(site))
+
     @admin.display(description=_("here"))
     def open_link(self, site: Site | None) -> str:
         """Link to the site in this environment."""
@@ -205,6 +227,24 @@ class SiteAdmin(AdminBase):
         except SiteError:
             return "-"
         return format_html('<a href="{}" target="_blank" rel="noopener">{}</a>', url, url)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Site | None = None) -> Any:
+        """Return the fields of the site, and those of its settings where any are declared."""
+        editable = self.has_change_permission(request, obj) if obj else True
+        fields = admin_options.form_fields(get_shown_config(obj) if obj else None)
+        return admin_options.fieldsets(self.fields, fields, editable=editable)
+
+    def get_form(
+        self,
+        request: HttpRequest,
+        obj: Site | None = None,
+        change: bool = False,  # noqa: FBT001, FBT002 - Django's signature
+        **kwargs: Any,
+    ) -> Any:
+        """Return the form, with a field for each setting that is declared now."""
+        fields = admin_options.form_fields(get_shown_config(obj) if obj else None)
+        form = type(self.form.__name__, (self.form,), dict(fields))
+        return super().get_form(request, obj, change, form=form, **kwargs)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Site], search_term: str
@@ -227,6 +267,8 @@ class SiteAdmin(AdminBase):
             set_state(obj, data["state"])
         else:
             obj.pk = add_site(**given, state=data["state"]).pk
+        options = {key: data[key] for key in ("theme", "urlconf") if key in form.changed_data}
+        configure_site(obj, settings=admin_options.given_settings(form), **options)
         obj.refresh_from_db()
 
 

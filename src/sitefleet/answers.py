@@ -6,6 +6,7 @@ without the request and without context processors: there may be no site and no 
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +23,12 @@ from django.utils.cache import add_never_cache_headers
 
 from sitefleet import hosts
 from sitefleet.conf import get_conf
+from sitefleet.current import override_site
 from sitefleet.databases import site_connection
 from sitefleet.environments import get_environment
 from sitefleet.models import Alias, Generation, SiteConfig, State
-from sitefleet.pipeline import steps_for
+from sitefleet.pipeline import is_listed, steps_for
+from sitefleet.presented import shown
 from sitefleet.preview import is_open, is_staff
 from sitefleet.resolver import resolver
 
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
 
     from sitefleet.exceptions import InvalidHost
     from sitefleet.pipeline import Match
+
+logger = logging.getLogger("sitefleet")
 
 SAFE_METHODS = ("GET", "HEAD")
 #: Hosts of the machine that one sits at, beside ``*.localhost``.
@@ -70,7 +75,7 @@ def instead_of_site(request: HttpRequest, match: Match | None) -> HttpResponseBa
     if match.path_prefix and request.path_info == match.path_prefix:
         # Relative links of the front page need the slash; the mount would hide that it is missing.
         return _redirect(request, request.get_full_path(force_append_slash=True))
-    return None
+    return _without_urlconf(request, match)
 
 
 def unknown_host(request: HttpRequest) -> HttpResponse:
@@ -134,14 +139,33 @@ def _inactive(request: HttpRequest, match: Match) -> HttpResponseBase | None:
     if match.state == State.MAINTENANCE:
         if is_open(request, match) or is_staff(request, match):
             return None
-        page = _page(request, "maintenance", 503, {"name": match.site.name})
+        with override_site(match.site):  # in its theme
+            page = _page(request, "maintenance", 503, {"name": match.site.name})
         page["Retry-After"] = str(conf.RETRY_AFTER)
         return page
     if match.state == State.ARCHIVED:
         if not conf.ARCHIVED_READ_ONLY:
-            return _page(request, "archived", 410, {"name": match.site.name})
+            with override_site(match.site):
+                return _page(request, "archived", 410, {"name": match.site.name})
         return None if request.method in SAFE_METHODS else HttpResponseNotAllowed(SAFE_METHODS)
     return _page(request, "suspended", 404, {})
+
+
+def _without_urlconf(request: HttpRequest, match: Match) -> HttpResponse | None:
+    """Answer 503 where the site has a URLconf that is not listed: never with other pages."""
+    view = shown(match.site)
+    urlconf = view.options.urlconf if view is not None else ""
+    if is_listed(urlconf):
+        return None
+    logger.error(
+        "The site %r has the URLconf %r, which SITEFLEET['URLCONFS'] does not list: 503.",
+        match.slug,
+        urlconf,
+    )
+    context = {"name": match.site.name, "urlconf": urlconf, "debug": settings.DEBUG}
+    page = _page(request, "misconfigured", 503, context)
+    page["Retry-After"] = str(get_conf().RETRY_AFTER)
+    return page
 
 
 def _local_format(host: str) -> str:

@@ -22,7 +22,8 @@ from sitefleet.current import AcceptedHost
 from sitefleet.databases import site_connection
 from sitefleet.environments import get_environment
 from sitefleet.exceptions import InvalidSetting
-from sitefleet.models import Alias, SiteConfig, clean_domain
+from sitefleet.models import Alias, SiteConfig
+from sitefleet.naming import clean_domain
 from sitefleet.populate import find_problems as find_site_problems
 from sitefleet.site_id import configured_site_id
 from sitefleet.sync import find_changes
@@ -40,6 +41,7 @@ LATER_MIDDLEWARE = (
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
+    "sitefleet.persite.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
 )
 #: Rows that the database checks look at; they are to stay quick on a large fleet.

@@ -92,6 +92,9 @@ class Conf:
     COOKIE_DOMAIN: str = ""
     """A parent domain that the cookies of the sites below it are for. Empty: host-only."""
 
+    MAIL_BACKEND: str = "django.core.mail.backends.smtp.EmailBackend"
+    """The backend by which `sitefleet.persite.mail.EmailBackend` sends."""
+
     METRICS_SITES: int = 200
     """Sites that metrics tell apart; those that come later are counted together."""
 
@@ -204,6 +207,16 @@ def _why_not_modules(value: list[Any] | tuple[Any, ...]) -> str:
     return "" if good else 'Expected a list of modules, such as "project.urls_shop".'
 
 
+def _why_not_declarations(value: dict[Any, Any]) -> str:
+    for name, spec in value.items():
+        if not isinstance(name, str) or not _SETTING.fullmatch(name):
+            return f"{name!r} is no name of a setting, such as OPENING_DATE."
+        if not isinstance(spec, dict):
+            return f'{name} needs a dictionary, such as {{"type": "str"}}.'
+    return ""
+
+
+_SETTING = re.compile(r"[A-Z][A-Z0-9_]*")
 _MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 #: For settings whose default, being empty, shows nothing.
 _EXAMPLES: dict[str, Any] = {
@@ -226,11 +239,15 @@ _REASONS: dict[str, Any] = {
     "RETRY_AFTER": lambda value: "" if value >= 0 else "It is seconds, at least 0.",
     "PREVIEW_PATHS": _why_not_strings,
     "OWN_SUFFIXES": _why_not_strings,
+    "SITE_SETTINGS": _why_not_declarations,
     "URLCONFS": _why_not_modules,
     "THEME_DIRS": _why_not_paths,
     "SENDFILE": lambda value: "" if value in SENDFILES else f"It is one of {SENDFILES[1:]}.",
     "SENDFILE_ROOT": lambda value: (
         "" if value.startswith("/") and value.endswith("/") else "It begins and ends with a slash."
+    ),
+    "MAIL_BACKEND": lambda value: (
+        "" if _MODULE.fullmatch(value) and "." in value else "It is the path of a class."
     ),
     "METRICS_SITES": lambda value: "" if value >= 1 else "It is at least 1.",
 }

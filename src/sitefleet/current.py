@@ -100,6 +100,7 @@ class override_site:  # noqa: N801 - named like Django's timezone.override and t
         self._pk = None if site is None else _primary_key(site)
 
     def __enter__(self) -> None:
+        wiring.before_entering()
         outer = current_state.get()
         current_state.set((self._pk, outer[1] if outer else None, outer, self))
 
@@ -202,6 +203,8 @@ class Wiring:
     def __init__(self) -> None:
         self.default_site_id: Callable[[], int | None] = lambda: None
         self.load_site: Callable[[int], Site] = _not_ready
+        #: Called where code enters a site by itself, not by a request.
+        self.before_entering: Callable[[], None] = lambda: None
 
 
 def _not_ready(pk: int) -> Site:
@@ -229,6 +232,7 @@ class _Steps:
         return steps
 
     def __enter__(self) -> None:
+        wiring.before_entering()
         self.outer = current_state.get()
         current_state.set(self.state)
 
@@ -239,6 +243,7 @@ class _Steps:
 
 
 def _replace(pk: int | None) -> None:
+    wiring.before_entering()
     state = current_state.get()
     current_state.set((pk, state[1], state[2], state[3]) if state else (pk, None, None, None))
 

@@ -5,6 +5,7 @@
     SiteError
     ├── NoCurrentSite      code asked for the current site and there is none
     ├── UnknownSite        no site has this id, slug or domain
+    ├── TaskRefused        a task came for a site that has no tasks run, or for none
     ├── InvalidHost        a host or domain name is malformed
     └── InvalidSetting     a value in ``settings.SITEFLEET`` cannot be used
 
@@ -29,31 +30,48 @@ class NoCurrentSite(SiteError):
     """
 
     def __init__(self, detail: str = "") -> None:
+        super().__init__(detail)  # what it was made with: so it survives pickle and task results
+
+    def __str__(self) -> str:
         text = " ".join((type(self).__doc__ or "").split())
-        super().__init__(f"{detail} {text}" if detail else text)
+        return " ".join(filter(None, (self.args[0], text)))
 
 
 class UnknownSite(SiteError):
     """No site has this id, slug or domain."""
 
     def __init__(self, key: str, near: list[str] | None = None, source: str = "") -> None:
+        super().__init__(key, near, source)
         self.key = key
         self.near = near or []
+        self.source = source
+
+    def __str__(self) -> str:
         hint = f" Did you mean {' or '.join(self.near)}?" if self.near else ""
-        origin = f" (from {source})" if source else ""
-        super().__init__(
-            f"No site has the id, slug or domain {key!r}{origin}.{hint}"
+        origin = f" (from {self.source})" if self.source else ""
+        return (
+            f"No site has the id, slug or domain {self.key!r}{origin}.{hint}"
             " `manage.py sites list` shows all."
         )
+
+
+class TaskRefused(SiteError):
+    """A task was not run: its site is archived, suspended or gone, or it came without one.
+
+    Tasks run for sites that are active or in maintenance. Enqueue it again when the site is.
+    """
 
 
 class InvalidHost(SiteError, ValueError):
     """A host or domain name is malformed."""
 
     def __init__(self, value: str, reason: str) -> None:
+        super().__init__(value, reason)
         self.value = value
         self.reason = reason
-        super().__init__(f"{value!r} is not a valid host name: {reason}")
+
+    def __str__(self) -> str:
+        return f"{self.value!r} is not a valid host name: {self.reason}"
 
 
 class InvalidSetting(SiteError):

@@ -18,8 +18,10 @@ from asgiref.sync import (
     markcoroutinefunction,
     sync_to_async,
 )
+from django.conf import settings
 from django.db import DatabaseError
 from django.http.request import split_domain_port
+from django.urls import set_urlconf
 
 from sitefleet import answers
 from sitefleet.conf import get_conf
@@ -61,6 +63,8 @@ class SiteMiddleware:
         self.is_async = iscoroutinefunction(get_response)
         if self.is_async:
             markcoroutinefunction(self)
+        #: Whether sites have URLconfs of their own (see `sitefleet.persite.urls`).
+        self.urlconfs = bool(get_conf().URLCONFS)
         self.forced = get_conf().SITE
         if self.forced:
             _tell_forced(self.forced)
@@ -98,24 +102,32 @@ class SiteMiddleware:
         outer = current_state.get()
         current_state.set(frame)
         try:
+            if self.urlconfs:
+                set_urlconf(settings.ROOT_URLCONF)  # as Django did, when there was no site yet
             response: HttpResponseBase = self.get_response(request)
             if response.streaming:
                 _carry_body(cast("StreamingHttpResponse", response))
             return response
         finally:
             current_state.set(outer)
+            if self.urlconfs:
+                set_urlconf(None)
 
     async def _serve_async(self, request: Any, frame: State) -> HttpResponseBase:
         request.site = frame[3]
         outer = current_state.get()
         current_state.set(frame)
         try:
+            if self.urlconfs:
+                set_urlconf(settings.ROOT_URLCONF)  # as Django did, when there was no site yet
             response: HttpResponseBase = await self.get_response(request)
             if response.streaming:
                 _carry_body(cast("StreamingHttpResponse", response))
             return response
         finally:
             current_state.set(outer)
+            if self.urlconfs:
+                set_urlconf(None)
 
     def _usual(self, request: HttpRequest) -> State | None:
         """Return the frame of a known host whose site is simply to be served; no query."""

@@ -9,45 +9,41 @@ cannot hold; they always keep theirs here. Empty text there means: no production
 
 from __future__ import annotations
 
-import re
 from contextlib import contextmanager
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.sites.models import Site
 from django.core.exceptions import ValidationError
-from django.core.validators import RegexValidator
 from django.db import models, router, transaction
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
-from sitefleet import hosts
-from sitefleet.conf import get_conf
 from sitefleet.declared import clean_settings
 from sitefleet.environments import Environment, get_environment
-from sitefleet.exceptions import InvalidHost
+from sitefleet.naming import (
+    HOST_LENGTH,
+    PREFIX_LENGTH,
+    SLUG_LENGTH,
+    THEME_LENGTH,
+    URLCONF_LENGTH,
+    clean_domain,
+    clean_path_prefix,
+    validate_slug,
+    validate_theme,
+    validate_urlconf,
+)
 from sitefleet.presented import NO_OPTIONS, Options, present, row_domain
-from sitefleet.suffixes import is_public_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Self
 
     from django.db.models import QuerySet
 
-HOST_LENGTH = hosts.MAX_NAME + len(":65535")
-SLUG_LENGTH = hosts.MAX_LABEL
-PREFIX_LENGTH = 100
-THEME_LENGTH = 63
-URLCONF_LENGTH = 200
 #: Rows of the table of generations: the one that triggers write to, and the registry's lock.
 TOKEN_ROW, LOCK_ROW = 1, 2
 GENERATION_BITS = 53
-
-validate_slug = RegexValidator(
-    r"^(?![0-9]+\Z)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z",
-    _("A slug has small letters, digits and inner hyphens, at most 63, and is no number."),
-)
-_THEME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-_SEGMENT = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._~-]+")
 
 
 class State(models.TextChoices):
@@ -57,50 +53,6 @@ class State(models.TextChoices):
     MAINTENANCE = "maintenance", _("maintenance")
     ARCHIVED = "archived", _("archived")
     SUSPENDED = "suspended", _("suspended")
-
-
-def clean_domain(text: str, *, wildcard: bool = False) -> str:
-    """Return the name of a site in normal form. Raises ValidationError that says what is wrong."""
-    try:
-        name = hosts.normalize_name(text, wildcard=wildcard)
-    except InvalidHost as error:
-        raise ValidationError(str(error), code="invalid") from None
-    parent = hosts.split(name.removeprefix("*."))[0]
-    if is_public_suffix(parent) and parent not in get_conf().OWN_SUFFIXES:
-        message = _(
-            "%(name)s is a public suffix: strangers register names below it. (If it is your own,"
-            " put it into OWN_SUFFIXES.)"
-        )
-        raise ValidationError(message, code="public_suffix", params={"name": parent})
-    return name
-
-
-def clean_path_prefix(text: str) -> str:
-    """Return a path prefix as ``/de`` or ``/de/berlin``, empty for none. Raises ValidationError."""
-    segments = text.strip().strip("/").split("/") if text.strip().strip("/") else []
-    prefix = "".join(f"/{segment}" for segment in segments)
-    if not all(_SEGMENT.fullmatch(segment) for segment in segments):
-        raise ValidationError(_("A path prefix looks like /de or /de/berlin."), code="invalid")
-    if len(prefix) > PREFIX_LENGTH:
-        message = _("A path prefix is not longer than %(limit)s characters.")
-        raise ValidationError(message, code="too_long", params={"limit": PREFIX_LENGTH})
-    return prefix
-
-
-def validate_theme(name: str) -> None:
-    """Raise ValidationError for what cannot be the name of a theme: it is the name of a folder."""
-    if name and not _THEME.fullmatch(name):
-        message = _("The name of a theme has letters, digits, hyphens and underscores.")
-        raise ValidationError({"theme": ValidationError(message, code="invalid")})
-
-
-def validate_urlconf(name: str) -> None:
-    """Raise ValidationError for a module that URLCONFS does not list."""
-    known = get_conf().URLCONFS
-    if name and name not in known:
-        message = _("%(name)s is not in URLCONFS, which has: %(known)s.")
-        params = {"name": name, "known": ", ".join(known) or "-"}
-        raise ValidationError({"urlconf": ValidationError(message, code="unknown", params=params)})
 
 
 class SiteConfig(models.Model):
@@ -159,6 +111,9 @@ class SiteConfig(models.Model):
     )
     cache_generation = models.PositiveIntegerField(default=0, editable=False)
 
+    #: The URLconf and the settings that the database has.
+    _stored: tuple[str, dict[str, Any]] = "", {}
+
     class Meta:
         verbose_name = _("site configuration")
         verbose_name_plural = _("site configurations")
@@ -182,17 +137,36 @@ class SiteConfig(models.Model):
         self.clean()
         validate_slug(self.slug)
         super().save(*args, **kwargs)
+        self.note_stored()
+
+    @classmethod
+    def from_db(cls, db: str | None, field_names: Any, values: Any, **kwargs: Any) -> Self:
+        """Remember what the database has: see `clean`."""
+        config = super().from_db(db, field_names, values, **kwargs)
+        config.note_stored()
+        return config
+
+    def note_stored(self) -> None:
+        """Remember the URLconf and the settings as what the database has."""
+        known = self.__dict__  # without what is deferred
+        self._stored = known.get("urlconf", ""), deepcopy(known.get("settings", {}))
 
     def clean(self) -> None:
-        """Bring slug and path prefix into normal form. Raises ValidationError."""
+        """Bring slug and path prefix into normal form. Raises ValidationError.
+
+        A URLconf and values of settings that are stored already pass: who takes a site off the
+        net must not be kept from it by a declaration that is gone.
+        """
         self.slug = self.slug.strip().lower()
         try:
             self.path_prefix = clean_path_prefix(self.path_prefix)
         except ValidationError as error:
             raise ValidationError({"path_prefix": error.messages}) from None
         validate_theme(self.theme)
-        validate_urlconf(self.urlconf)
-        self.settings = clean_settings(self.settings)
+        urlconf, settings = self._stored
+        if self.urlconf != urlconf:
+            validate_urlconf(self.urlconf)
+        self.settings = clean_settings(self.settings, settings)
 
     def options(self) -> Options:
         """Return what follows the site (see `sitefleet.presented`)."""

@@ -49,16 +49,22 @@ def current_site() -> Shown:
 
 
 def _look_up(pk: int, state: State | None) -> Shown:
-    if pk not in django_sites.SITE_CACHE and in_event_loop():
-        given = getattr(state[3], "site", None) if state is not None else None
-        view = shown(given) if given is not None else None
-        if view is None or view.pk != pk:
-            message = (
-                f"Site {pk} is not known to this process yet, and an event loop must not wait for"
-                " the database: enter the site that get_site() returns, not its id."
-            )
-            raise SynchronousOnlyOperation(message)
-        return view
-    view = shown(resolver.site(pk))
+    view = _known(pk, state) if in_event_loop() else shown(resolver.site(pk))
     assert view is not None  # noqa: S101 - for the type: whatever the resolver returns is presented
     return view
+
+
+def _known(pk: int, state: State | None) -> Shown:
+    """Return what is known of a site without a query: remembered, or entered as an instance."""
+    resolver.refresh()
+    given = getattr(state[3], "site", None) if state is not None else None
+    # Looked at once: a thread that sees a change clears that cache at any time.
+    for site in (django_sites.SITE_CACHE.get(pk), given):
+        view = shown(site) if site is not None else None
+        if view is not None and view.pk == pk:
+            return view
+    message = (
+        f"Site {pk} is not known to this process yet, and an event loop must not wait for the"
+        " database: enter the site that get_site() returns, not its id."
+    )
+    raise SynchronousOnlyOperation(message)

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from django.contrib.sites.models import Site
 
 from sitefleet import hosts
+from sitefleet.conf import get_conf
 from sitefleet.environments import get_environment
 from sitefleet.exceptions import InvalidHost
 from sitefleet.models import Alias, SiteConfig, State
@@ -188,13 +189,15 @@ def _match(host: str, step: Step, row: Row, environment: Environment) -> Match:
     prefix = (row.path_prefix or "") if environment.is_live else ""
     is_alias = row.kind in (ALIAS_SERVED, ALIAS_REDIRECTED)
     redirect = ""
-    wanted = step.redirect or row.kind == ALIAS_REDIRECTED
+    # Served at the root of another host, a site below a prefix would make links without it.
+    wanted = step.redirect or row.kind == ALIAS_REDIRECTED or (is_alias and bool(prefix))
     if wanted and canonical and not _comes_back(canonical, host):
         redirect = canonical + (prefix if is_alias else "")
     state = row.state or State.ACTIVE.value
     name = hosts.split(host)[0]
     row_site = Site.from_db(None, _SITE_FIELDS, [row.pk, row.domain, row.label])
-    site = present(row_site, canonical, prefix, slug, row.options())
+    options = row.options()
+    site = present(row_site, canonical, prefix, slug, options)
     served_prefix = "" if is_alias else prefix
     return Match(
         site=site,
@@ -205,9 +208,16 @@ def _match(host: str, step: Step, row: Row, environment: Environment) -> Match:
         host=name,
         path_prefix=served_prefix,
         redirect=redirect,
-        plain=state == State.ACTIVE and not redirect and not served_prefix,
+        plain=state == State.ACTIVE
+        and not (redirect or served_prefix)
+        and is_listed(options.urlconf),
         frame=(row.pk, name, None, site),
     )
+
+
+def is_listed(urlconf: str) -> bool:
+    """Tell whether a site may have this URLconf; one that is not listed is never imported."""
+    return not urlconf or urlconf in get_conf().URLCONFS
 
 
 def _comes_back(canonical: str, host: str) -> bool:

@@ -13,12 +13,10 @@ from django.db import router, transaction
 
 from sitefleet.conf import get_conf
 from sitefleet.declared import clean_settings
-from sitefleet.models import (
-    Alias,
-    SiteConfig,
+from sitefleet.models import Alias, SiteConfig, registry_lock
+from sitefleet.naming import (
     clean_domain,
     clean_path_prefix,
-    registry_lock,
     validate_slug,
     validate_theme,
     validate_urlconf,

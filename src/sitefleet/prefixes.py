@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.urls import get_script_prefix, set_script_prefix
 
+from sitefleet.cookie_names import is_host_only, rename, sent_names
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -45,12 +47,13 @@ def mounted(request: HttpRequest, match: Match) -> Iterator[None]:
 
 @contextmanager
 def mount(prefix: str) -> Iterator[None]:
-    """Let ``reverse()`` put ``prefix`` before its paths."""
+    """Let ``reverse()`` put ``prefix`` before its paths, instead of the one of another site."""
     # Relative STATIC_URL and MEDIA_URL are completed with the script name at the first look and
     # kept: look now, so that they are those of the host, the same for all sites on it.
     _ = settings.STATIC_URL, settings.MEDIA_URL
     outside = get_script_prefix(), _mounted.get()
-    set_script_prefix(f"{outside[0].rstrip('/')}{prefix}/")
+    root = outside[0].rstrip("/").removesuffix(outside[1])
+    set_script_prefix(f"{root}{prefix}/")
     _mounted.set(prefix)
     try:
         yield
@@ -63,40 +66,26 @@ def mark_cookies(
     response: HttpResponseBase, request: HttpRequest, match: Match
 ) -> HttpResponseBase:
     """Give the cookies that Django set on ``response`` the name and the path of this site."""
-    for name in _cookie_names():
-        morsel = response.cookies.pop(name, None)
-        if morsel is not None:
-            own = own_cookie_name(name, match)
-            response.cookies[own] = morsel.value
-            cookie = response.cookies[own]
-            cookie.update(morsel)
-            cookie.set(own, morsel.value, morsel.coded_value)
+    for name, own in _own_names(match).items():
+        if name in response.cookies:
+            cookie = rename(response, name, own)
             # Browsers drop these below any path but "/"; the name is the site's own already.
-            if not own.lower().startswith("__host-"):
+            if not is_host_only(cookie.key):
                 cookie["path"] = request.META["SCRIPT_NAME"]
     return response
 
 
-def own_cookie_name(name: str, match: Match) -> str:
-    """Return the name that Django's cookie ``name`` has for a site below a prefix."""
-    return f"{name}_{match.site.pk}" if match.path_prefix else name
+def _own_names(match: Match) -> dict[str, str]:
+    # What HTTPS adds to the names is looked after by CookieMiddleware, which comes behind.
+    return sent_names(match.site.pk, secure=False)
 
 
 def _take_own_cookies(request: HttpRequest, match: Match) -> None:
-    for name in _cookie_names():
-        own = request.COOKIES.pop(own_cookie_name(name, match), None)
+    for name, own in _own_names(match).items():
+        value = request.COOKIES.pop(own, None)
         request.COOKIES.pop(name, None)
-        if own is not None:
-            request.COOKIES[name] = own
-
-
-def _cookie_names() -> tuple[str, ...]:
-    return (
-        settings.SESSION_COOKIE_NAME,
-        settings.CSRF_COOKIE_NAME,
-        settings.LANGUAGE_COOKIE_NAME,
-        "messages",
-    )
+        if value is not None:
+            request.COOKIES[name] = value
 
 
 class MountSteps:

@@ -14,26 +14,21 @@ from django.apps import apps
 from django.conf import settings
 from django.conf.urls.i18n import is_language_prefix_patterns_used
 from django.contrib import auth
+from django.contrib.sessions.backends.db import SessionStore as SessionInTable
 from django.shortcuts import resolve_url
 from django.urls import NoReverseMatch, get_script_prefix
 from django.utils import translation
 from django.utils.crypto import constant_time_compare
 
 from sitefleet.conf import get_conf
+from sitefleet.cookie_names import received, sent_names
 from sitefleet.current import current_state
-from sitefleet.prefixes import own_cookie_name
 
 if TYPE_CHECKING:
     from django.contrib.sessions.backends.base import SessionBase
     from django.http import HttpRequest
 
     from sitefleet.pipeline import Match
-
-#: These keep sessions in the table of an app that may not be there.
-ENGINES_WITH_TABLE = (
-    "django.contrib.sessions.backends.db",
-    "django.contrib.sessions.backends.cached_db",
-)
 
 
 def is_open(request: HttpRequest, match: Match) -> bool:
@@ -76,17 +71,19 @@ def _is_below(path: str, prefix: str) -> bool:
 
 def is_staff(request: HttpRequest, match: Match) -> bool:
     """Tell whether the session of the request is that of a member of staff."""
-    needed = ["django.contrib.auth"]
-    if settings.SESSION_ENGINE in ENGINES_WITH_TABLE:
-        needed.append("django.contrib.sessions")
     # The session of *this* host: which engine there is, is known at run time only.
-    key = request.COOKIES.get(own_cookie_name(settings.SESSION_COOKIE_NAME, match))
-    if not key or not all(apps.is_installed(name) for name in needed):
+    below = match.site.pk if match.path_prefix else None
+    name = sent_names(below, secure=request.is_secure())[settings.SESSION_COOKIE_NAME]
+    key = received(request, {name}).get(name)
+    if not key or not apps.is_installed("django.contrib.auth"):
+        return False
+    store = import_module(settings.SESSION_ENGINE).SessionStore
+    if issubclass(store, SessionInTable) and not apps.is_installed("django.contrib.sessions"):
         return False
     outer = current_state.get()
     current_state.set(match.frame)  # an authentication backend may ask for the site
     try:
-        user = _user_of(import_module(settings.SESSION_ENGINE).SessionStore(key))
+        user = _user_of(store(key))
         return bool(getattr(user, "is_active", False) and getattr(user, "is_staff", False))
     finally:
         current_state.set(outer)

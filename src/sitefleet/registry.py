@@ -17,13 +17,11 @@ from sitefleet.models import (
     Alias,
     SiteConfig,
     State,
-    clean_domain,
-    clean_path_prefix,
     ensure_free,
     registry_lock,
     sites_named,
-    validate_slug,
 )
+from sitefleet.naming import clean_domain, clean_path_prefix, validate_slug
 from sitefleet.presented import present
 from sitefleet.resolver import resolver
 from sitefleet.site_rows import add_missing_configs, make_slug

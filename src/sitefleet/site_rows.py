@@ -17,15 +17,14 @@ from sitefleet import hosts
 from sitefleet.environments import get_environment
 from sitefleet.models import (
     GENERATION_BITS,
-    SLUG_LENGTH,
     TOKEN_ROW,
     Alias,
     Generation,
     SiteConfig,
-    clean_domain,
     ensure_free,
     registry_lock,
 )
+from sitefleet.naming import SLUG_LENGTH, clean_domain
 from sitefleet.presented import present, shown
 from sitefleet.resolver import resolver
 

@@ -18,16 +18,20 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.sites.models import Site
 from django.test import AsyncClient, Client
+from django.test.client import ClientMixin
 
 from sitefleet.addresses import site_id
+from sitefleet.cookie_names import sent_names
+from sitefleet.current import override_site
 from sitefleet.exceptions import SiteError
 from sitefleet.lookup import forget_pinned
-from sitefleet.prefixes import own_cookie_name
 from sitefleet.presented import shown
 from sitefleet.resolver import resolver
 
 if TYPE_CHECKING:
     from http.cookies import SimpleCookie
+
+    from django.contrib.sessions.backends.base import SessionBase
 
 
 class Address:
@@ -41,31 +45,78 @@ class Address:
             raise SiteError(message)
         self.host = view.host
         self.path_prefix = view.path_prefix
-        self.session_cookie = settings.SESSION_COOKIE_NAME
-        match = resolver.find(self.host).at(self.path_prefix) if self.path_prefix else None
-        if match is not None:
-            self.session_cookie = own_cookie_name(self.session_cookie, match)
+        self.below = view.pk if view.path_prefix else None
 
     def full_path(self, path: Any) -> str:
         """Return a path within the site with its prefix; as in a Location it has it already."""
         text, prefix = str(path), self.path_prefix
         return text if f"{text}/".startswith(f"{prefix}/") else f"{prefix}{text}"
 
+    def session_cookies(self) -> set[str]:
+        """Return the names that the session cookie of the site has by HTTP and by HTTPS."""
+        name = settings.SESSION_COOKIE_NAME
+        return {sent_names(self.below, secure=secure)[name] for secure in (False, True)}
+
     def send_session(self, cookies: SimpleCookie) -> None:
-        """Send the session of ``client.login()`` under the name that the site has for it."""
+        """Send the session of ``client.login()`` under the names that the site has for it."""
         if settings.SESSION_COOKIE_NAME in cookies:
-            cookies[self.session_cookie] = cookies[settings.SESSION_COOKIE_NAME].value
+            for name in self.session_cookies():
+                cookies[name] = cookies[settings.SESSION_COOKIE_NAME].value
 
-    def take_session(self, cookies: SimpleCookie) -> None:
+    def take_session(self, response: Any, cookies: SimpleCookie) -> None:
         """Let ``client.session`` find the session of the site."""
-        if self.session_cookie in cookies:
-            cookies[settings.SESSION_COOKIE_NAME] = cookies[self.session_cookie].value
+        for name in self.session_cookies() & response.cookies.keys():
+            cookies[settings.SESSION_COOKIE_NAME] = response.cookies[name].value
 
 
-class SiteClient(Client):
+class _AtSite(ClientMixin):
+    """What Django's test clients do to a session by themselves they do under the site."""
+
+    site: Site | int
+
+    async def _at_site(self) -> override_site:
+        site = await sync_to_async(resolver.site)(site_id(self.site, "A client"))
+        return override_site(site)  # itself: async code could not look an id up
+
+    @property
+    def session(self) -> SessionBase:
+        with override_site(self.site):
+            return super().session
+
+    async def asession(self) -> SessionBase:
+        with await self._at_site():
+            return await super().asession()
+
+    def login(self, **credentials: Any) -> bool:
+        with override_site(self.site):
+            return super().login(**credentials)
+
+    async def alogin(self, **credentials: Any) -> bool:
+        with await self._at_site():
+            return await super().alogin(**credentials)
+
+    def force_login(self, user: Any, backend: str | None = None) -> None:
+        with override_site(self.site):
+            super().force_login(user, backend)
+
+    async def aforce_login(self, user: Any, backend: str | None = None) -> None:
+        with await self._at_site():
+            await super().aforce_login(user, backend)
+
+    def logout(self) -> None:
+        with override_site(self.site):
+            super().logout()
+
+    async def alogout(self) -> None:
+        with await self._at_site():
+            await super().alogout()
+
+
+class SiteClient(_AtSite, Client):
     """Django's test client, asking the host of ``site``, below its path prefix."""
 
     def __init__(self, site: Site | int, **kwargs: Any) -> None:
+        self.site = site
         self.address = Address(site)
         super().__init__(HTTP_HOST=self.address.host, **kwargs)
 
@@ -73,11 +124,11 @@ class SiteClient(Client):
         """Send a request to ``path`` within the site."""
         self.address.send_session(self.cookies)
         response = super().generic(method, self.address.full_path(path), *args, **kwargs)
-        self.address.take_session(self.cookies)
+        self.address.take_session(response, self.cookies)
         return response
 
 
-class AsyncSiteClient(AsyncClient):
+class AsyncSiteClient(_AtSite, AsyncClient):
     """`SiteClient` for async tests."""
 
     def __init__(self, site: Site | int, **kwargs: Any) -> None:
@@ -98,7 +149,7 @@ class AsyncSiteClient(AsyncClient):
         headers = [header for header in request.get("headers", []) if header[0] != b"host"]
         request["headers"] = [*headers, (b"host", address.host.encode("ascii"))]
         response = await super().request(**request)
-        address.take_session(self.cookies)
+        address.take_session(response, self.cookies)
         return response
 
 

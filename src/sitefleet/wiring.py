@@ -10,10 +10,26 @@ from django.core.signals import setting_changed
 from django.db import connections, router
 from django.db.models.signals import post_migrate, pre_migrate
 
-from sitefleet import checks, current, lookup, site_id, site_rows, triggers
+from sitefleet import background, checks, current, lookup, site_id, site_rows, triggers
 from sitefleet.conf import find_problems, get_conf
 from sitefleet.listener import listener
 from sitefleet.models import SiteConfig
+from sitefleet.persite import (
+    cache,
+    cookies,
+    csrf,
+    locale,
+    logging,
+    mail,
+    sessions,
+    settings,
+    signing,
+    static,
+    storage,
+    tasks,
+    templates,
+    urls,
+)
 from sitefleet.resolver import resolver
 from sitefleet.sync import sync
 
@@ -21,7 +37,22 @@ if TYPE_CHECKING:
     from django.apps import AppConfig
 
 #: What follows the site and has to be told when Django starts.
-ISLANDS: tuple[Any, ...] = ()
+ISLANDS: tuple[Any, ...] = (
+    cache,
+    cookies,
+    csrf,
+    locale,
+    logging,
+    mail,
+    sessions,
+    settings,
+    signing,
+    static,
+    storage,
+    tasks,
+    templates,
+    urls,
+)
 #: Settings on which remembered answers depend.
 WATCHED_SETTINGS = frozenset({"SITEFLEET", "DEBUG", "DATABASES", "DATABASE_ROUTERS"})
 
@@ -36,6 +67,7 @@ def connect() -> None:
     site_rows.connect()
     for island in ISLANDS:
         island.connect()
+    background.around[:] = [locale.site_locale]
     pre_migrate.connect(_before_migrate, dispatch_uid="sitefleet.before_migrate")
     post_migrate.connect(_after_migrate, dispatch_uid="sitefleet.after_migrate")
     setting_changed.connect(_setting_changed, dispatch_uid="sitefleet.setting_changed")
@@ -52,6 +84,9 @@ def _default_site_id() -> int | None:
 
 def _before_migrate(**_: Any) -> None:
     resolver.paused = True
+    # Last of all that are told, whatever the order of the apps: see there.
+    post_migrate.disconnect(dispatch_uid="sitefleet.after_migrate")
+    post_migrate.connect(_after_migrate, dispatch_uid="sitefleet.after_migrate")
 
 
 def _after_migrate(app_config: AppConfig, using: str, **_: Any) -> None:

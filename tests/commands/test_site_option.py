@@ -11,7 +11,7 @@ from django.urls import get_script_prefix, reverse
 
 from sitefleet.current import active_site_id
 from sitefleet.lookup import get_site
-from sitefleet.management.acting import FLEET_WIDE, _tell_foreign_rows, take_option
+from sitefleet.management.acting import FLEET_WIDE, WORKERS, _tell_foreign_rows, take_option
 from sitefleet.registry import add_alias, add_site
 from sitefleet.sync import sync
 
@@ -216,7 +216,7 @@ def test_a_command_for_the_whole_fleet_has_no_site_to_tell(
 
 def test_the_list_of_fleet_wide_commands_has_no_typing_errors():
     django_has_besides = {"compilemessages", "help", "version"}
-    assert FLEET_WIDE - django_has_besides <= set(get_commands())
+    assert FLEET_WIDE - WORKERS - django_has_besides <= set(get_commands())
 
 
 def test_without_any_site_a_command_runs_as_ever(manage, site):

@@ -4,7 +4,9 @@ import json
 
 import pytest
 from django.contrib.sites.models import Site
+from django.core.cache import cache
 
+from sitefleet import override_site
 from sitefleet.models import Alias, SiteConfig
 from sitefleet.registry import add_alias, add_site, get_config, set_state
 
@@ -297,3 +299,75 @@ def test_json_keeps_letters_as_they_are(manage, site):
     ended = manage("sites", "show", "one", "--json")
     assert "日本 — “ü”" in ended.out
     assert json.loads(ended.out)["name"] == "日本 — “ü”"
+
+
+# --- what follows a site -----------------------------------------------------
+
+
+@pytest.fixture
+def declared(settings):
+    """A setting that each site may have a value of its own for, and a URLconf."""
+    settings.SITEFLEET = {
+        "FRESHNESS": 0.0,
+        "SITE_SETTINGS": {"DEFAULT_FROM_EMAIL": {"type": "email"}},
+        "URLCONFS": ["tests.urls"],
+    }
+
+
+def test_set_sets_what_is_named_and_leaves_the_rest(manage, site, declared):
+    ended = manage("sites", "set", "one", "theme=gold", "DEFAULT_FROM_EMAIL=news@example.org")
+    assert ended.out == "One (one): theme=gold DEFAULT_FROM_EMAIL=news@example.org\n"
+    assert manage("sites", "set", "one", "urlconf=tests.urls", "theme=").status == 0
+    config = get_config(site)
+    assert (config.theme, config.urlconf) == ("", "tests.urls")
+    assert config.settings == {"DEFAULT_FROM_EMAIL": "news@example.org"}
+    ended = manage("sites", "set", "one", "urlconf=", "DEFAULT_FROM_EMAIL=")
+    assert ended.out == "One (one): nothing of its own\n"
+    assert get_config(site).settings == {}
+
+
+def test_set_shows_with_dry_run_what_it_would_do(manage, site, declared):
+    ended = manage("sites", "set", "one", "theme=gold", "--dry-run")
+    assert "One (one): theme=gold" in ended.out
+    assert get_config(site).theme == ""
+
+
+@pytest.mark.parametrize(
+    ("word", "status", "reason"),
+    [
+        ("theme", 2, "Write NAME=VALUE"),
+        ("theme=../x", 1, "letters, digits"),
+        ("urlconf=os.path", 1, "os.path is not in URLCONFS"),
+        ("DEFAULT_FROM_EMAIL=nobody", 1, "DEFAULT_FROM_EMAIL"),
+        ("NOBODY_KNOWS=1", 1, "NOBODY_KNOWS"),
+        ("NOBODY_KNOWS=", 1, "NOBODY_KNOWS"),
+    ],
+)
+def test_set_refuses_in_one_line_what_cannot_be(manage, site, declared, word, status, reason):
+    ended = manage("sites", "set", "one", word)
+    assert ended.status == status
+    assert reason in ended.err.splitlines()[-1]
+    config = get_config(site)
+    assert (config.theme, config.urlconf, config.settings) == ("", "", {})
+
+
+def test_clearcache_clears_the_cache_of_one_site(manage, site, other_site, settings):
+    backend = "sitefleet.persite.cache.LocMemCache"
+    settings.CACHES = {"default": {"BACKEND": backend, "LOCATION": "clearcache"}}
+    for each in (site, other_site):
+        with override_site(each):
+            cache.set("key", each.pk)
+    assert manage("sites", "clearcache", "one").out == "The cache of One is cleared.\n"
+    seen = []
+    for each in (site, other_site):
+        with override_site(each):
+            seen.append(cache.get("key"))
+    assert seen == [None, other_site.pk]
+
+
+def test_a_name_cannot_write_lines_of_its_own_to_the_terminal(manage, site):
+    Site.objects.filter(pk=site.pk).update(name="One\x1b[2J\nAdded Evil\u202e")
+    for words in (["list"], ["show", "one"], ["state", "one", "active"]):
+        out = manage("sites", *words).out
+        assert "\x1b" not in out
+        assert "\u202e" not in out

@@ -12,11 +12,11 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 ALLOWED_HOSTS = [ACCEPTED_HOST]  # the host that leads to a site, and no other
 MIDDLEWARE = [
     "sitefleet.middleware.SiteMiddleware",  # first: all that follows runs under a site
+    "sitefleet.persite.locale.SiteLocaleMiddleware",  # the language of the site
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "pages.middleware.SiteLanguageMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
+    "sitefleet.persite.csrf.CsrfViewMiddleware",  # trusts the site's own hosts alone
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -24,24 +24,65 @@ MIDDLEWARE = [
 SITEFLEET = {
     # Where each site is on this machine. The live server has no format: there it is the domains.
     "DOMAIN_FORMAT": "{slug}.localhost:8000",
+    # A theme is a folder with templates and static files, in front of those that all share.
+    "THEME_DIRS": [BASE_DIR / "themes"],
+    # Read by `settings.LANGUAGE_CODE`, as ever; the value of each site is edited in the admin.
+    "SITE_SETTINGS": {"LANGUAGE_CODE": {"type": "language", "label": "Language"}},
     # Optional: `manage.py sites populate` brings these into the database.
     "SITES": {
         "portal": {
             "name": "Countries",
             "domain": "countries.example",
             "aliases": [{"name": "localhost", "redirect": False}],  # served here, too
+            "theme": "portal",
         },
-        "de": {"name": "Deutschland", "domain": "example.de"},
-        "gh": {"name": "Ghana", "domain": "example.gh"},
-        "us": {"name": "USA", "domain": "example.us", "aliases": ["america.localhost"]},
-        "br": {"name": "Brasil", "domain": "brasil.example"},
+        "de": {
+            "name": "Deutschland",
+            "domain": "example.de",
+            "theme": "de",
+            "settings": {"LANGUAGE_CODE": "de"},
+        },
+        "gh": {
+            "name": "Ghana",
+            "domain": "example.gh",
+            "theme": "gh",
+            "settings": {"LANGUAGE_CODE": "en-gh"},
+        },
+        "us": {
+            "name": "USA",
+            "domain": "example.us",
+            "aliases": ["america.localhost"],
+            "theme": "us",
+            "settings": {"LANGUAGE_CODE": "en-us"},
+        },
+        "br": {
+            "name": "Brasil",
+            "domain": "brasil.example",
+            "theme": "br",
+            "settings": {"LANGUAGE_CODE": "pt-br"},
+        },
     },
 }
 
+# --- what follows the site: Django's own settings switch it on ----------------
+
+CACHES = {"default": {"BACKEND": "sitefleet.persite.cache.LocMemCache"}}
+SESSION_ENGINE = "sitefleet.persite.sessions.db"
+SIGNING_BACKEND = "sitefleet.persite.signing.SiteSigner"
+STORAGES = {
+    "default": {
+        "BACKEND": "sitefleet.persite.storage.SiteStorage",
+        "OPTIONS": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    },
+    "staticfiles": {"BACKEND": "sitefleet.persite.static.ThemedStaticFilesStorage"},
+}
+STATICFILES_FINDERS = [
+    "django.contrib.staticfiles.finders.AppDirectoriesFinder",
+    "sitefleet.persite.static.ThemeFinder",
+]
+
 # --- this project ------------------------------------------------------------
 
-#: The language of each site; read by pages.middleware.
-SITE_LANGUAGES = {"portal": "en", "de": "de", "gh": "en-gh", "us": "en-us", "br": "pt-br"}
 FORMAT_MODULE_PATH = "countries.formats"
 
 # --- as in any Django project ------------------------------------------------
@@ -62,7 +103,7 @@ INSTALLED_APPS = [
 ROOT_URLCONF = "countries.urls"
 TEMPLATES = [
     {
-        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "BACKEND": "sitefleet.persite.templates.django.DjangoTemplates",
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -82,7 +123,16 @@ DATABASES = {
     }
 }
 LANGUAGE_CODE = "en"
+LANGUAGES = [
+    ("de", "Deutsch"),
+    ("en", "English"),
+    ("en-gh", "English (Ghana)"),
+    ("en-us", "English (USA)"),
+    ("pt-br", "Português (Brasil)"),
+]
 USE_TZ = True
 TIME_ZONE = "UTC"
 STATIC_URL = "static/"
+MEDIA_URL = "media/"
+MEDIA_ROOT = BASE_DIR / "media"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

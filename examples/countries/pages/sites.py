@@ -7,6 +7,7 @@ from django.contrib.sites.models import Site
 from django.contrib.staticfiles import finders
 from django.utils.translation import get_language_info
 
+from sitefleet import override_site
 from sitefleet.addresses import site_url
 from sitefleet.models import SiteConfig, State
 
@@ -49,7 +50,8 @@ def fleet() -> list[Entry]:
 
 def _entry(config: SiteConfig) -> Entry:
     site = config.presented_site()
-    language = settings.SITE_LANGUAGES.get(config.slug, settings.LANGUAGE_CODE)
+    with override_site(site):
+        language = settings.LANGUAGE_CODE
     return Entry(
         slug=config.slug,
         name=site.name,

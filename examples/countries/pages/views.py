@@ -1,8 +1,7 @@
 import os
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404
-from django.template.loader import select_template
+from django.shortcuts import get_object_or_404, render
 from django.utils.translation import get_language
 
 from pages.models import Article
@@ -24,16 +23,12 @@ def article(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _page(request: HttpRequest, name: str, context: dict[str, object]) -> HttpResponse:
-    """Render a template of the site's theme, or else the one that all sites share."""
-    slug = slug_of(request.site)
-    template = select_template([f"themes/{slug}/{name}", name])
-    base = select_template([f"themes/{slug}/base.html", "base.html"])
+    """Render a template: that of the site's theme, or else the one that all sites share."""
     shared = {
-        "base": base.template,
-        "slug": slug,
+        "slug": slug_of(request.site),
         "site": request.site,
         "fleet": fleet(),
         "language": get_language(),
         "process": os.getpid(),
     }
-    return HttpResponse(template.render(shared | context, request))
+    return render(request, name, shared | context)

@@ -16,7 +16,8 @@ from sitefleet.environments import get_environment
 from sitefleet.exceptions import SiteError
 from sitefleet.lookup import default_site_id, get_site
 from sitefleet.management import OPTION, USAGE_ERROR
-from sitefleet.management.output import tell_database_error
+from sitefleet.management.output import printable, tell_database_error
+from sitefleet.persite.locale import site_locale
 from sitefleet.prefixes import mount
 from sitefleet.presented import shown
 from sitefleet.sync import find_changes
@@ -33,8 +34,10 @@ _FLEET_WIDE = (
     " runserver showmigrations sites sqlflush sqlmigrate sqlsequencereset squashmigrations"
     " startapp startproject test testserver version"
 )
+#: Workers of other people's task queues: each task brings its own site, or is for none.
+WORKERS = frozenset({"db_worker", "rqworker"})
 #: Commands that act on the project or on the whole fleet: no site to be told about.
-FLEET_WIDE = frozenset(_FLEET_WIDE.split())
+FLEET_WIDE = frozenset(_FLEET_WIDE.split()) | WORKERS
 #: Of these the ones that mind SITEFLEET_SITE; the others may run before that site exists.
 SERVING = "runserver"
 MINDING = frozenset({SERVING, "resolvehost"})
@@ -69,7 +72,9 @@ def on_site(command: BaseCommand, name: str) -> BaseCommand:
             with ExitStack() as stack:
                 stack.enter_context(nullcontext() if name in MINDING else _without_idle_pin())
                 # Entered, so that what follows the site follows the default one too.
-                stack.enter_context(nullcontext() if site is None else override_site(site))
+                if site is not None:
+                    stack.enter_context(override_site(site))
+                    stack.enter_context(site_locale(site))
                 run(rest)
             return
         with acting_on(_find(key, source)) as site:
@@ -91,6 +96,7 @@ def acting_on(site: Site) -> Iterator[Site]:
     try:
         with ExitStack() as stack:
             stack.enter_context(override_site(site))
+            stack.enter_context(site_locale(site))
             if view is not None and view.path_prefix and get_environment().is_live:
                 stack.enter_context(mount(view.path_prefix))
             yield site
@@ -197,4 +203,5 @@ def _tell(site: Site, source: str) -> None:
         return
     view = shown(site)
     slug = f" ({view.slug})" if view is not None else ""
-    sys.stderr.write(f"Acting on {site.name}{slug}, by {source}. Another site: {OPTION}=SLUG\n")
+    line = printable(f"Acting on {site.name}{slug}, by {source}. Another site: {OPTION}=SLUG")
+    sys.stderr.write(f"{line}\n")

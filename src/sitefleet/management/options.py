@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
 
-from sitefleet.declared import parse
+from sitefleet.declared import declarations, parse
 from sitefleet.lookup import get_site
 from sitefleet.persite.cache import clear_site_cache
-from sitefleet.registry import configure_site
+from sitefleet.registry import configure_site, get_config
 
 if TYPE_CHECKING:
     Options = dict[str, Any]
@@ -21,6 +21,8 @@ def set_options(options: Options) -> list[str]:
     """Set the theme, the URLconf or declared settings of a site, by NAME=VALUE; empty unsets."""
     given: dict[str, Any] = {}
     values: dict[str, Any] = {}
+    site = get_site(options["site"])
+    stored = get_config(site).settings
     for word in options["values"]:
         name, equals, text = word.partition("=")
         if not equals:
@@ -29,8 +31,10 @@ def set_options(options: Options) -> list[str]:
         if name in COLUMNS:
             given[name] = text
         else:
-            values[name] = parse(name, text) if text else None
-    config = configure_site(get_site(options["site"]), settings=values, **given)
+            # What is stored under a name that is no longer declared may go, too.
+            known = name in stored or name in declarations()
+            values[name] = None if known and not text else parse(name, text)
+    config = configure_site(site, settings=values, **given)
     facts = [f"{name}={getattr(config, name)}" for name in COLUMNS if getattr(config, name)]
     facts += [f"{name}={value}" for name, value in sorted(config.settings.items())]
     return [f"{config.site.name} ({config.slug}): {' '.join(facts) or 'nothing of its own'}"]

@@ -44,9 +44,9 @@ class FleetCommand(BaseCommand):
         except UnknownSite as error:
             raise CommandError(str(error), returncode=USAGE_ERROR) from error
         except (SiteError, UnicodeEncodeError) as error:
-            raise CommandError(str(error)) from error
+            raise CommandError(printable(str(error))) from error
         except ValidationError as error:
-            raise CommandError("\n".join(error.messages)) from error
+            raise CommandError(printable("\n".join(error.messages))) from error
         except DatabaseError as error:
             raise CommandError(tell_database_error(error)) from error
 
@@ -57,6 +57,18 @@ def tell_database_error(error: DatabaseError) -> str:
     missing = isinstance(error, (OperationalError, ProgrammingError))
     hint = " Has `manage.py migrate` been run?" if missing else ""
     return f"The database says: {lines[0]}.{hint}"
+
+
+def printable(text: str) -> str:
+    """Return a text whose every character is seen as what it is, on its own line.
+
+    Names may come in past the forms; control characters and those that turn the direction of text
+    would let one of them write other lines than its own to a terminal.
+    """
+    return "".join(
+        char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode()
+        for char in text
+    )
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

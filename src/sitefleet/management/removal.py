@@ -13,7 +13,7 @@ from django.db.models import ProtectedError, RestrictedError
 from django.db.models.deletion import Collector
 
 from sitefleet.management import USAGE_ERROR
-from sitefleet.management.output import table
+from sitefleet.management.output import printable, table
 
 if TYPE_CHECKING:
     from sitefleet.models import SiteConfig
@@ -29,7 +29,7 @@ def rows_of(site: Site) -> str:
         collector.collect([site])
     except (ProtectedError, RestrictedError) as error:
         message = f"{site.name} cannot be removed. {error.args[0]}"
-        raise CommandError(message) from error
+        raise CommandError(printable(message)) from error
     counts = Counter({model._meta.label: len(rows) for model, rows in collector.data.items()})
     for query in collector.fast_deletes:
         counts[query.model._meta.label] += query.count()
@@ -42,7 +42,7 @@ def confirm(config: SiteConfig) -> None:
     if not sys.stdin.isatty():
         message = "Without a terminal say --no-input; --dry-run shows what would go."
         raise CommandError(message, returncode=USAGE_ERROR)
-    sys.stderr.write(f"This goes with {config.site.name}:\n{rows_of(config.site)}\n")
+    sys.stderr.write(printable(f"This goes with {config.site.name}:\n{rows_of(config.site)}\n"))
     sys.stderr.write(f"Type the slug, {config.slug}, to remove it for good: ")
     sys.stderr.flush()
     try:

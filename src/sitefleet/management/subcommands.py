@@ -12,6 +12,7 @@ from sitefleet import hosts
 from sitefleet.environments import get_environment
 from sitefleet.lookup import get_site
 from sitefleet.management import removal
+from sitefleet.management.options import clear_cache, set_options
 from sitefleet.management.output import Progress, as_json, table
 from sitefleet.models import Alias, SiteConfig
 from sitefleet.populate import populate
@@ -203,6 +204,8 @@ ACTIONS: dict[str, Callable[[Options], list[str]]] = {
     "add": add,
     "rename": rename,
     "state": state,
+    "set": set_options,
+    "clearcache": clear_cache,
     "remove": remove,
     "populate": run_populate,
     "sync": run_sync,

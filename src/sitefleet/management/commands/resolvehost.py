@@ -9,7 +9,7 @@ from django.core.management.base import CommandError
 
 from sitefleet.exceptions import InvalidHost
 from sitefleet.explain import Explanation, explain
-from sitefleet.management.output import FleetCommand, as_json, table
+from sitefleet.management.output import FleetCommand, as_json, printable, table
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser
@@ -47,7 +47,7 @@ class Command(FleetCommand):
         except InvalidHost as error:
             message = f"400: {error}"
             raise CommandError(message, returncode=MALFORMED) from None
-        self.stdout.write(_json(explanation) if options["json"] else _text(explanation))
+        self.stdout.write(_json(explanation) if options["json"] else printable(_text(explanation)))
         if explanation.match is None:
             raise CommandError(_way_out(explanation), returncode=UNKNOWN)
 

@@ -12,7 +12,7 @@ from django.core.management.base import CommandParser
 from django.db import router, transaction
 
 from sitefleet.management import subcommands
-from sitefleet.management.output import ExampleFormatter, FleetCommand
+from sitefleet.management.output import ExampleFormatter, FleetCommand, printable
 from sitefleet.models import SiteConfig, State, registry_lock
 from sitefleet.resolver import resolver
 
@@ -76,7 +76,7 @@ class Command(FleetCommand):
                     stack.callback(transaction.set_rollback, rollback=True, using=using)
             lines = run(options)
         for line in lines:
-            self.stdout.write(line)
+            self.stdout.write(line if options.get("json") else printable(line))
         if dry_run and not options.get("json"):
             self.stdout.write("Dry run: nothing was changed.", self.style.WARNING)
 

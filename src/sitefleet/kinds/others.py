@@ -1,0 +1,116 @@
+"""Values of any shape: JSON itself, and what a form field of the project makes."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.core.serializers.json import DjangoJSONEncoder
+from django.utils.translation import gettext_lazy as _
+
+from sitefleet.kinds.base import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: The escape of a character that is zero, and not a backslash with some letters behind it.
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+
+
+class Json(Kind):
+    """``json``: any value but null, of which JSON keeps all."""
+
+    python = object
+    noun = _("a value that JSON can keep")
+
+    def check(self, value: Any) -> None:
+        if value is None or not _is_json(value):
+            raise self.wrong(value)
+
+    def parse(self, text: str) -> Any:
+        try:
+            value = json.loads(text)
+        except (RecursionError, ValueError):
+            raise self.wrong(text) from None
+        return self.load(value)
+
+    def form_field(self, hint: str, **kwargs: Any) -> forms.Field:
+        return self.input(forms.JSONField, hint, **kwargs)
+
+
+class Custom(Kind):
+    """``field``: whatever a form field of the project makes of its input.
+
+    JSON keeps what the field would show, and the field cleans that again when the value is read.
+    """
+
+    python = object
+    noun = _("a value that comes back from the database as it was")
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        super().__init__()
+        self.make = make
+        self.field = self._optional()
+
+    def check(self, value: Any) -> None:
+        if self.load(self.dump(value)) != value:
+            raise self.wrong(value)
+
+    def load(self, stored: Any) -> Any:
+        try:
+            return self.field.clean(stored)
+        except ValidationError:
+            raise
+        except Exception:  # noqa: BLE001 - fields expect what forms give them, no more
+            raise self.wrong(stored) from None
+
+    def dump(self, value: Any) -> Any:
+        try:
+            shown = json.dumps(self.field.prepare_value(value), cls=DjangoJSONEncoder)
+        except (TypeError, ValueError):
+            raise self.wrong(value) from None
+        return json.loads(shown)
+
+    def clean(self, value: Any) -> Any:
+        found = self.load(value)
+        self.check(found)
+        return found
+
+    def form_field(self, hint: str, **kwargs: Any) -> forms.Field:
+        field = self._optional()
+        field.label = kwargs.get("label") or field.label
+        field.help_text = kwargs.get("help_text") or field.help_text
+        field.clean = self._checked(field.clean)  # type: ignore[method-assign]
+        field.widget.attrs.setdefault("placeholder", hint)
+        return field
+
+    def _checked(self, clean: Callable[..., Any]) -> Callable[..., Any]:
+        # Not a validator: some fields make their value after those have run.
+        def checked(*args: Any) -> Any:
+            value = clean(*args)
+            if value not in self.field.empty_values:
+                self.check(value)
+            return value
+
+        return checked
+
+    def _optional(self) -> forms.Field:
+        field = self.make()
+        if not isinstance(field, forms.Field):
+            message = f"it made {field!r}, which is no form field"
+            raise TypeError(message)
+        field.required = field.widget.is_required = False
+        return field
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+        text.encode()
+    except (RecursionError, TypeError, ValueError):
+        return False
+    # PostgreSQL keeps no such character; and a tuple, for one, would come back as a list.
+    return not _NUL.search(text) and bool(json.loads(text) == value)

@@ -1,0 +1,195 @@
+"""Settings: what ``SITE_SETTINGS`` declares is read through ``django.conf.settings`` as ever.
+
+``settings.NAME`` is the value of the site that was entered, else what stands in the settings, else
+the default of the declaration, else there is no such setting. A request pays a few look-ups for
+it, and for a setting that is not declared nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.core import checks
+from django.core.exceptions import ValidationError
+from django.core.signals import setting_changed
+from django.db import DatabaseError, router
+from django.utils.functional import Promise
+
+from sitefleet.conf import find_problems as find_wrong_settings
+from sitefleet.conf import get_conf
+from sitefleet.declared import MISSING, Declaration, declarations, find_problems
+from sitefleet.following import configured, follow, stop_following
+from sitefleet.kinds import shorten
+from sitefleet.models import SiteConfig
+from sitefleet.options import entered_site
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from django.conf import LazySettings
+
+    from sitefleet.presented import Shown
+
+logger = logging.getLogger("sitefleet")
+
+#: Rows that the check looks at; it is to stay quick on a large fleet.
+LOOKED_AT = 10_000
+#: Values that cannot be used and were told, at most.
+TOLD = 1000
+#: Settings on which it depends what a stored value is.
+WATCHED_SETTINGS = frozenset({"SITEFLEET", "LANGUAGES", "USE_TZ"})
+
+#: What Django's settings object remembers, and forgets when a setting is changed. Behind our
+#: properties it is free, and holds what counts where a site has no value of its own.
+_of_project: dict[str, Any] = vars(settings)
+#: The values of a site by what is stored of it: that is one object as long as nothing changes.
+_values: dict[int, tuple[Mapping[str, Any], dict[str, Any]]] = {}
+_following: set[str] = set()
+_told: set[tuple[int, str, str]] = set()
+
+
+def connect() -> None:
+    """Let the declared settings follow the site, also when a test declares others."""
+    install()
+    setting_changed.connect(_setting_changed, dispatch_uid="sitefleet.persite.settings")
+    checks.register(check_declarations)
+    checks.register(check_stored_values, checks.Tags.database)
+
+
+def install() -> None:
+    """Let just those settings follow the site that are declared now."""
+    _values.clear()
+    # With settings that cannot be used the checks are to speak, and not this line.
+    declared = {} if find_wrong_settings() else declarations()
+    for name in _following - declared.keys():
+        stop_following(name)
+    for name, declaration in declared.items():
+        _of_project.pop(name, None)
+        follow(name, _reader(declaration))
+    _following.clear()
+    _following.update(declared)
+
+
+def site_values(stored: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, ValidationError]]:
+    """Return the values of a site by name, and of those that cannot be used what is wrong."""
+    values, wrong = {}, {}
+    declared = declarations()
+    for name, kept in stored.items() if isinstance(stored, dict) else ():
+        if name in declared and kept is not None:
+            try:
+                values[name] = declared[name].kind.load(kept)
+            except ValidationError as error:
+                wrong[name] = error
+    return values, wrong
+
+
+def _reader(declaration: Declaration) -> Callable[[LazySettings], Any]:
+    name, default = declaration.name, declaration.default
+
+    def read(_: LazySettings) -> Any:
+        view = entered_site()
+        if view is not None and view.options.stored:
+            own = _own_values(view)
+            if name in own:
+                return own[name]
+        try:
+            return _of_project[name]
+        except KeyError:
+            value = configured(name, default)
+            if value is MISSING:
+                raise AttributeError(name) from None  # as for any setting that is not set
+            _of_project[name] = value
+            return value
+
+    return read
+
+
+def _own_values(view: Shown) -> dict[str, Any]:
+    stored = view.options.stored
+    known = _values.get(id(stored))
+    if known is not None and known[0] is stored:
+        return known[1]
+    values, wrong = site_values(stored)
+    for name, error in wrong.items():
+        _tell(view, name, stored[name], error)
+    if len(_values) >= get_conf().CACHE_SIZE:
+        _values.clear()
+    _values[id(stored)] = stored, values
+    return values
+
+
+def _tell(view: Shown, name: str, kept: Any, error: ValidationError) -> None:
+    """Log that a value cannot be used: once in this process."""
+    key = view.pk, name, shorten(kept)
+    if key not in _told:
+        if len(_told) >= TOLD:
+            _told.clear()
+        _told.add(key)
+        logger.error(
+            "The site %s (id %s) has a value for %s that cannot be used, so that of the project"
+            " counts: %s",
+            view.slug,
+            view.pk,
+            name,
+            " ".join(error.messages),
+        )
+
+
+def _setting_changed(setting: str, **_: Any) -> None:
+    if setting in WATCHED_SETTINGS:
+        install()
+
+
+# --- checks ------------------------------------------------------------------
+
+
+def check_declarations(**_: Any) -> list[checks.CheckMessage]:
+    """Look at what is declared, and at what the project has for it."""
+    if find_wrong_settings():
+        return []  # check_settings says it.
+    found: list[checks.CheckMessage] = [
+        checks.Error(mistake.message, hint=mistake.hint, id=mistake.id)
+        for mistake in find_problems()
+    ]
+    for declaration in declarations().values():
+        value = configured(declaration.name, None)
+        try:
+            if value is not None and not isinstance(value, Promise):
+                declaration.kind.check_of_project(value)
+        except ValidationError as error:
+            found.append(
+                checks.Warning(
+                    f"{declaration.name} of the project is not what SITE_SETTINGS declares:"
+                    f" {' '.join(error.messages)}",
+                    hint="Code would get one type on some sites and another on others.",
+                    id="sitefleet.W349",
+                )
+            )
+    return found
+
+
+def check_stored_values(
+    databases: Sequence[str] | None = None, **_: Any
+) -> list[checks.CheckMessage]:
+    """Look at values that came in past validation, or before their declaration was this one."""
+    using = router.db_for_read(SiteConfig)
+    if not databases or using not in databases or find_wrong_settings():
+        return []
+    try:
+        return list(_check_rows(using))
+    except DatabaseError:
+        return []  # No tables yet: `migrate` is going to run, and this check with it.
+
+
+def _check_rows(using: str) -> Iterator[checks.CheckMessage]:
+    rows = SiteConfig.objects.using(using).exclude(settings={}).order_by("slug")
+    for slug, stored in rows.values_list("slug", "settings")[:LOOKED_AT]:
+        for name, error in site_values(stored)[1].items():
+            yield checks.Warning(
+                f"The site {slug} has a value for {name} that cannot be used, so that of the"
+                f" project counts: {' '.join(error.messages)}",
+                hint=f"`manage.py sites set {slug} {name}=` takes it away.",
+                id="sitefleet.W348",
+            )
