@@ -27,7 +27,7 @@ demo: $(DEMO_READY)  ## Serve a fleet of countries on this machine (PORT=8000)
 	@$(DEMO)/bin/python examples/countries/manage.py demo --port $(PORT)
 
 test: $(DEV)  ## Run the tests, then those that start real servers, browsers and databases
-	$(PY) -m pytest
+	$(PY) -m pytest -n auto
 	$(PY) -m pytest -m acceptance
 
 lint: types docs  ## Check style, floors, spelling, types and documentation

@@ -48,4 +48,4 @@ def tests(session: nox.Session, django: str) -> None:
     # The lock holds one Django for each Python; the matrix wants them all.
     session.install("--quiet", f"Django~={django}.0")
     session.install("--quiet", "--no-deps", "--no-build-isolation", "--editable", ".")
-    session.run("python", "-m", "pytest", "-q", *session.posargs)
+    session.run("python", "-m", "pytest", "-q", "-n", "auto", *session.posargs)

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from threading import Barrier, Thread
 
 import pytest
+from asgiref.sync import SyncToAsync
 from django.core.management import call_command
 from django.db import connections
 
@@ -42,17 +43,29 @@ def elsewhere(function, *args):
     return result
 
 
+def in_sync_thread(function):
+    """Call `function` in the thread in which asynchronous tests do what waits; it outlives them."""
+    return SyncToAsync.single_thread_executor.submit(function).result()
+
+
+def forget_connection():
+    connections["default"].close()
+    del connections["default"]
+
+
 @contextmanager
 def using_database(**changes):
     """Let the alias ``default`` be another database, in all threads."""
     before, connection = connections.settings["default"], connections["default"]
     connections.settings["default"] = {**before, **changes}
     del connections["default"]
+    in_sync_thread(forget_connection)
     resolver.reset()
     try:
         yield
     finally:
         connections["default"].close()
+        in_sync_thread(forget_connection)
         connections.settings["default"] = before
         connections["default"] = connection
         resolver.reset()

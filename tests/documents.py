@@ -69,8 +69,8 @@ class Project:
             manage = self.folder / "manage.py"
             ours = MANAGE.replace("django.core", "sitefleet")
             manage.write_text(manage.read_text().replace(MANAGE, ours))
-        elif first.startswith("# urls.py"):
-            (self.folder / "project/urls.py").write_text(code)
+        elif urlconf := re.match(r"# (urls\w*\.py)", first):
+            (self.folder / "project" / urlconf[1]).write_text(code)
         else:
             return self._script(code)
         return []

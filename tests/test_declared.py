@@ -92,7 +92,7 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("declared", "told", "hint"), WRONG, ids=lambda value: str(value)[:50])
+@pytest.mark.parametrize(("declared", "told", "hint"), WRONG, ids=lambda value: str(value)[:36])
 def test_a_declaration_that_cannot_be_used_is_told_with_a_hint(declared, told, hint):
     with declaring(**declared, FINE={"type": "str"}):
         (mistake,) = find_problems()

@@ -63,7 +63,8 @@ class SiteMiddleware:
         self.is_async = iscoroutinefunction(get_response)
         if self.is_async:
             markcoroutinefunction(self)
-        #: Whether sites have URLconfs of their own (see `sitefleet.persite.urls`).
+        #: Whether sites have URLconfs of their own: then the one that Django's handler has pinned,
+        #: for when there is no site, is not the right one (see `sitefleet.persite.urls`).
         self.urlconfs = bool(get_conf().URLCONFS)
         self.forced = get_conf().SITE
         if self.forced:
@@ -103,7 +104,7 @@ class SiteMiddleware:
         current_state.set(frame)
         try:
             if self.urlconfs:
-                set_urlconf(settings.ROOT_URLCONF)  # as Django did, when there was no site yet
+                set_urlconf(settings.ROOT_URLCONF)
             response: HttpResponseBase = self.get_response(request)
             if response.streaming:
                 _carry_body(cast("StreamingHttpResponse", response))
@@ -111,7 +112,7 @@ class SiteMiddleware:
         finally:
             current_state.set(outer)
             if self.urlconfs:
-                set_urlconf(None)
+                set_urlconf(settings.ROOT_URLCONF)
 
     async def _serve_async(self, request: Any, frame: State) -> HttpResponseBase:
         request.site = frame[3]
@@ -119,7 +120,7 @@ class SiteMiddleware:
         current_state.set(frame)
         try:
             if self.urlconfs:
-                set_urlconf(settings.ROOT_URLCONF)  # as Django did, when there was no site yet
+                set_urlconf(settings.ROOT_URLCONF)
             response: HttpResponseBase = await self.get_response(request)
             if response.streaming:
                 _carry_body(cast("StreamingHttpResponse", response))
@@ -127,7 +128,7 @@ class SiteMiddleware:
         finally:
             current_state.set(outer)
             if self.urlconfs:
-                set_urlconf(None)
+                set_urlconf(settings.ROOT_URLCONF)
 
     def _usual(self, request: HttpRequest) -> State | None:
         """Return the frame of a known host whose site is simply to be served; no query."""

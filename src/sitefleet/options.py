@@ -6,7 +6,7 @@ site was entered by `override_site` it is looked up in the memory of this proces
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from django.contrib.sites import models as django_sites
 from django.core.exceptions import SynchronousOnlyOperation
@@ -17,6 +17,8 @@ from sitefleet.presented import shown
 from sitefleet.resolver import resolver
 
 if TYPE_CHECKING:
+    from django.contrib.sites.models import Site
+
     from sitefleet.current import State
     from sitefleet.presented import Shown
 
@@ -48,21 +50,30 @@ def current_site() -> Shown:
     return view if view is not None else _look_up(get_current_site_id(), current_state.get())
 
 
+def load_site(pk: int) -> Site:
+    """Return a site as it is presented; in an event loop without a query.
+
+    Raises Site.DoesNotExist, and SynchronousOnlyOperation in an event loop for a site that this
+    process does not know yet.
+    """
+    return _known(pk, current_state.get()) if in_event_loop() else resolver.site(pk)
+
+
 def _look_up(pk: int, state: State | None) -> Shown:
-    view = _known(pk, state) if in_event_loop() else shown(resolver.site(pk))
+    view = shown(_known(pk, state) if in_event_loop() else resolver.site(pk))
     assert view is not None  # noqa: S101 - for the type: whatever the resolver returns is presented
     return view
 
 
-def _known(pk: int, state: State | None) -> Shown:
+def _known(pk: int, state: State | None) -> Site:
     """Return what is known of a site without a query: remembered, or entered as an instance."""
     resolver.refresh()
-    given = getattr(state[3], "site", None) if state is not None else None
+    owner = state[3] if state is not None else None
     # Looked at once: a thread that sees a change clears that cache at any time.
-    for site in (django_sites.SITE_CACHE.get(pk), given):
-        view = shown(site) if site is not None else None
+    for site in (django_sites.SITE_CACHE.get(pk), owner, getattr(owner, "site", None)):
+        view: Shown | None = getattr(site, "_sitefleet", None)
         if view is not None and view.pk == pk:
-            return view
+            return cast("Site", site)
     message = (
         f"Site {pk} is not known to this process yet, and an event loop must not wait for the"
         " database: enter the site that get_site() returns, not its id."

@@ -14,6 +14,7 @@ from sitefleet import background, checks, current, lookup, site_id, site_rows, t
 from sitefleet.conf import find_problems, get_conf
 from sitefleet.listener import listener
 from sitefleet.models import SiteConfig
+from sitefleet.options import load_site
 from sitefleet.persite import (
     cache,
     cookies,
@@ -60,7 +61,7 @@ WATCHED_SETTINGS = frozenset({"SITEFLEET", "DEBUG", "DATABASES", "DATABASE_ROUTE
 def connect() -> None:
     """Connect the floors of sitefleet with each other and with Django."""
     current.wiring.default_site_id = _default_site_id
-    current.wiring.load_site = resolver.site
+    current.wiring.load_site = load_site
     resolver.after_look = listener.ensure_running
     if hasattr(os, "register_at_fork"):  # not on Windows
         os.register_at_fork(after_in_child=resolver.forked)

@@ -343,7 +343,8 @@ def test_set_shows_with_dry_run_what_it_would_do(manage, site, declared):
         ("NOBODY_KNOWS=", 1, "NOBODY_KNOWS"),
     ],
 )
-def test_set_refuses_in_one_line_what_cannot_be(manage, site, declared, word, status, reason):
+@pytest.mark.usefixtures("declared")
+def test_set_refuses_in_one_line_what_cannot_be(manage, site, word, status, reason):
     ended = manage("sites", "set", "one", word)
     assert ended.status == status
     assert reason in ended.err.splitlines()[-1]

@@ -399,7 +399,7 @@ def test_the_real_backend_gets_the_options_and_all_calls(settings, recorder):
     assert backend.open() is True
 
 
-@pytest.mark.skipif(not HAS_MAILERS, reason="Django 6.1 has mailers")
+@pytest.mark.django(6, 1)
 def test_a_mailer_names_its_own_real_backend(settings, recorder):
     settings.MAILERS = {"bulk": {"BACKEND": BACKEND, "OPTIONS": {"backend": recorder}}}
     assert EmailMessage("s", "b", to=["a@example.com"]).send(using="bulk") == 1
@@ -568,7 +568,7 @@ def test_a_real_backend_that_nobody_uses_is_reported(settings):
     assert BACKEND in found()[0].hint
 
 
-@pytest.mark.skipif(not HAS_MAILERS, reason="Django 6.1 has mailers")
+@pytest.mark.django(6, 1)
 def test_a_mailer_beside_ours_is_reported(settings):
     settings.MAILERS = {
         "default": {"BACKEND": BACKEND, "OPTIONS": {"backend": LOCMEM}},

@@ -10,7 +10,7 @@ from sitefleet.persite import urls
 from sitefleet.registry import configure_site
 
 MODULES = "tests.persite.urlconfs"
-SHOP, BLOG, PLAIN = (f"{MODULES}.{name}" for name in ("shop", "blog", "plain"))
+SHOP, BLOG = f"{MODULES}.shop", f"{MODULES}.blog"
 
 
 OURS = ("urls.", "sitefleet.E001", "sitefleet.E32", "sitefleet.W32")
@@ -78,20 +78,3 @@ def test_before_the_first_migrate_there_is_nothing_to_look_at(monkeypatch, db):
 
     monkeypatch.setattr(urls, "Min", fail)
     assert urls.check_sites(databases=["default"]) == []
-
-
-@pytest.mark.parametrize("where", ["ROOT_URLCONF", "URLCONFS"])
-def test_links_without_a_prefix_for_the_default_language_do_not_follow(settings, where):
-    follow = {"SITE_SETTINGS": {"LANGUAGE_CODE": {"type": "str"}}}
-    settings.SITEFLEET = follow
-    assert found() == []
-    if where == "ROOT_URLCONF":
-        settings.ROOT_URLCONF = PLAIN
-    else:
-        settings.SITEFLEET = {**follow, "URLCONFS": [BLOG, PLAIN]}
-    (message,) = found()
-    assert (message.id, message.level) == ("sitefleet.W322", checks.WARNING)
-    assert message.msg.startswith(PLAIN)
-    assert "prefix_default_language=True" in message.hint
-    settings.SITEFLEET = {"URLCONFS": [PLAIN]}
-    assert found() == []

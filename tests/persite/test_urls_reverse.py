@@ -62,7 +62,7 @@ def test_what_is_pinned_for_this_request_does_not_matter(sites, pinned):
 
 @pytest.mark.django_db(transaction=True)  # so that the thread finds the sites in memory
 def test_a_plain_thread_needs_no_site_of_its_own(sites):
-    found, _ = {}, links(sites)
+    found, _, _ = {}, links(sites), links(sites)
     thread = threading.Thread(target=lambda: found.update(links(sites)))
     thread.start()
     thread.join()

@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from django.contrib.sites.models import Site
 from django.db import DatabaseError
 
-from sitefleet.current import override_site
+from sitefleet.background import working_on
 from sitefleet.environments import get_environment
 from sitefleet.exceptions import SiteError
 from sitefleet.lookup import default_site_id, get_site
 from sitefleet.management import OPTION, USAGE_ERROR
 from sitefleet.management.output import printable, tell_database_error
-from sitefleet.persite.locale import site_locale
-from sitefleet.prefixes import mount
 from sitefleet.presented import shown
 from sitefleet.sync import find_changes
 
@@ -72,9 +70,7 @@ def on_site(command: BaseCommand, name: str) -> BaseCommand:
             with ExitStack() as stack:
                 stack.enter_context(nullcontext() if name in MINDING else _without_idle_pin())
                 # Entered, so that what follows the site follows the default one too.
-                if site is not None:
-                    stack.enter_context(override_site(site))
-                    stack.enter_context(site_locale(site))
+                stack.enter_context(nullcontext() if site is None else working_on(site))
                 run(rest)
             return
         with acting_on(_find(key, source)) as site:
@@ -94,11 +90,7 @@ def acting_on(site: Site) -> Iterator[Site]:
     view = shown(site)
     os.environ[VARIABLE] = view.slug if view is not None and view.slug else str(site.pk)
     try:
-        with ExitStack() as stack:
-            stack.enter_context(override_site(site))
-            stack.enter_context(site_locale(site))
-            if view is not None and view.path_prefix and get_environment().is_live:
-                stack.enter_context(mount(view.path_prefix))
+        with working_on(site):
             yield site
     finally:
         _put_back(before)

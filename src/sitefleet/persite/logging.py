@@ -15,6 +15,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from django.core import checks
+from django.http import HttpRequest
 from django.utils.module_loading import import_string
 
 from sitefleet import hosts
@@ -24,6 +25,8 @@ from sitefleet.presented import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, MutableMapping
+
+    from sitefleet.presented import Shown
 
 FILTER = "sitefleet.persite.logging.SiteFilter"
 #: No site has this id. A number, so that ``%(site_id)d`` works and log stores see one type.
@@ -49,6 +52,10 @@ class SiteFilter(logging.Filter):
         """Put the site into a record."""
         if not hasattr(record, "site_id"):
             record.site_id, record.site_slug = _site_of_now()
+            request = getattr(record, "request", None)
+            if record.site_id == NO_ID and isinstance(request, HttpRequest):
+                # Django tells of a 404, and the like, when the request has left the middleware.
+                record.site_id, record.site_slug = _told(shown(getattr(request, "site", None)))
         return True
 
 
@@ -73,8 +80,14 @@ def _site_of_now() -> tuple[int, str]:
         known: dict[int, Any] = getattr(sys.modules.get(SITES), "SITE_CACHE", {})
         site = known.get(pk)
         view = None if site is None else shown(site)
+    return (pk, NO_SLUG) if view is None else _told(view)
+
+
+def _told(view: Shown | None) -> tuple[int, str]:
+    if view is None:
+        return NO_ID, NO_SLUG
     # Slugs are plain, but raw SQL can put anything there.
-    return pk, NO_SLUG if view is None else _FOREIGN.sub("?", str(view.slug)[: hosts.MAX_LABEL])
+    return view.pk, _FOREIGN.sub("?", str(view.slug)[: hosts.MAX_LABEL])
 
 
 def connect() -> None:

@@ -130,11 +130,16 @@ def _tell(view: Shown, name: str, kept: Any, error: ValidationError) -> None:
         logger.error(
             "The site %s (id %s) has a value for %s that cannot be used, so that of the project"
             " counts: %s",
-            view.slug,
+            _in_one_line(view.slug),
             view.pk,
             name,
-            " ".join(error.messages),
+            _in_one_line(" ".join(error.messages)),
         )
+
+
+def _in_one_line(text: str) -> str:
+    """Return a text that forges no line: raw SQL, and fields of the project, let anything in."""
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def _setting_changed(setting: str, **_: Any) -> None:

@@ -6,9 +6,10 @@ wherever it is given no URLconf, is then that of the site that was entered, so t
 `override_site` inside of them, in threads, tasks and commands. Django keeps one resolver for each
 module, so there are never more than are listed: no name from the database is imported.
 
-The trap is that Django's handler pins the URLconf, by ``set_urlconf()``, before any middleware
-runs, and pins ``request.urlconf`` where that is set, for good. `SiteMiddleware` undoes the one and
-does not set the other.
+The trap is that Django's handler pins the URLconf for the whole request, by ``set_urlconf()``,
+before any middleware runs. So `SiteMiddleware` pins again, when there is a site, and `let_go`
+undoes that where another site is entered by hand. ``request.urlconf`` is not set: Django pins it
+too, and what reads it falls back to the setting.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.conf.urls.i18n import is_language_prefix_patterns_used
 from django.core import checks
 from django.core.checks import urls as django_checks
 from django.core.signals import setting_changed
@@ -87,16 +87,18 @@ def _switch() -> None:
         view = getattr(state[3], "_sitefleet", None)
         if view is None or view.pk != state[0]:
             view = entered_site()
-        name = view.options.urlconf if view is not None else _checked.get()
+        if view is None:
+            return _checked.get() or configured(NAME)
+        name = view.options.urlconf
         if name in listed:
             return name
-        if name:
-            message = (
-                f"The site {view.slug!r} has the URLconf {name!r}, which SITEFLEET['URLCONFS']"
-                " does not list."
-            )
-            raise InvalidSetting(message)
-        return configured(NAME)
+        if not name:
+            return configured(NAME)
+        message = (
+            f"The site {view.slug!r} has the URLconf {name!r}, which SITEFLEET['URLCONFS'] does"
+            " not list."
+        )
+        raise InvalidSetting(message)
 
     follow(NAME, read)
     wiring.before_entering = let_go
@@ -104,51 +106,25 @@ def _switch() -> None:
 
 def check_urlconfs(**_: Any) -> list[checks.CheckMessage]:
     """Look at each URLconf that is listed, as Django looks at the one that it knows of."""
-    if find_problems():
-        return []  # Another check says it.
-    found: list[checks.CheckMessage] = []
-    root = configured(NAME, None)
-    usable = [root] if root else []
-    for name in get_conf().URLCONFS:
-        try:
-            found += _ask_django(name)
-        except Exception as error:  # noqa: BLE001 - an import runs any code
-            found.append(
-                checks.Error(
-                    f"The URLconf {name!r} cannot be used: {type(error).__name__}: {error}",
-                    hint="Correct the module, or its name in SITEFLEET['URLCONFS'].",
-                    id="sitefleet.E320",
-                )
+    names = () if find_problems() else get_conf().URLCONFS
+    return [message for name in names for message in _check_urlconf(name)]
+
+
+def _check_urlconf(name: str) -> list[checks.CheckMessage]:
+    try:
+        with _as_root(name):
+            found = [message for check in DJANGO_CHECKS for message in check(None)]
+    except Exception as error:  # noqa: BLE001 - an import runs any code
+        return [
+            checks.Error(
+                f"The URLconf {name!r} cannot be used: {type(error).__name__}: {error}",
+                hint="Correct the module, or its name in SITEFLEET['URLCONFS'].",
+                id="sitefleet.E320",
             )
-        else:
-            usable.append(name)
-    if "LANGUAGE_CODE" in get_conf().SITE_SETTINGS:
-        found += [_links_of_another(name) for name in usable if _has_bare_default(name)]
-    return found
-
-
-def _ask_django(name: str) -> list[checks.CheckMessage]:
-    with _as_root(name):
-        found = [message for check in DJANGO_CHECKS for message in check(None)]
+        ]
     for message in found:
         message.obj = message.obj or name  # Django does not say in which one.
     return found
-
-
-def _has_bare_default(name: str) -> bool:
-    return is_language_prefix_patterns_used(name) == (True, False)
-
-
-def _links_of_another(name: str) -> checks.CheckMessage:
-    # What `reverse()` needs is kept by language (URLResolver._populate), the prefix with it: that
-    # of the LANGUAGE_CODE which was first.
-    return checks.Warning(
-        f"{name} has no prefix for the default language, and sites have a LANGUAGE_CODE of their"
-        " own: links of one site are made with the prefixes of another.",
-        hint="Write i18n_patterns(..., prefix_default_language=True), or give the sites of each"
-        " LANGUAGE_CODE a URLconf module of their own and silence this.",
-        id="sitefleet.W322",
-    )
 
 
 @contextmanager

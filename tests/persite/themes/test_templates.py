@@ -3,7 +3,6 @@
 import logging
 from contextlib import nullcontext
 
-import django
 import pytest
 from django.contrib.sites.models import Site
 from django.core.mail import EmailMessage
@@ -188,7 +187,7 @@ def test_a_template_kept_from_before_finds_its_parts_for_the_site_it_is_rendered
             assert kept.render() == text.render() == expected
 
 
-@pytest.mark.skipif(django.VERSION < (6, 0), reason="template partials are new in Django 6.0")
+@pytest.mark.django(6, 0)
 def test_partials_are_those_of_the_theme(sites, write):
     write("templates/page.html", "{% partialdef p %}shared{% endpartialdef %}")
     write("themes/red/templates/page.html", "{% partialdef p %}red{% endpartialdef %}")

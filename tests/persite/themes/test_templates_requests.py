@@ -193,12 +193,12 @@ def test_forms_have_the_theme_of_their_host_with_the_renderer_of_the_templates(
         assert re.search("<input", texts[1])
 
 
-def test_our_own_pages_are_the_shared_ones(jar, sites, write):
+def test_our_own_pages_have_the_theme_of_their_site(jar, sites, write):
     write("templates/sitefleet/maintenance.html", "shared maintenance")
     write("themes/red/templates/sitefleet/maintenance.html", "red maintenance")
     set_state(sites[0], "maintenance")
     response = jar.get("/page/", headers={"host": HOSTS[0]})
-    assert (response.status_code, body(response)) == (503, "shared maintenance")
+    assert (response.status_code, body(response)) == (503, "red maintenance")
 
 
 def test_a_request_on_a_site_that_is_deleted_meanwhile_still_has_pages(jar, sites, settings):

@@ -17,7 +17,7 @@ from django.urls import (
 )
 from django.utils.translation import get_language
 
-from sitefleet import carry_site, override_site
+from sitefleet import activate, carry_site, override_site
 from sitefleet.addresses import site_reverse
 
 LAZY = reverse_lazy("where")
@@ -47,25 +47,40 @@ async def async_where(request):
     return where(request)
 
 
+def once():
+    yield reverse("where")
+
+
 def elsewhere(request):
-    """Look at another site in the middle of a request."""
+    """Look at another site in the middle of a request, by each way to enter one."""
     (other,) = elsewhere_site
     before = reverse("where")
     with override_site(other):
-        inside = reverse("where")
+        inside = [reverse("where")]
+    after = [reverse("where")]
+    inside += override_site(other)(once)()
+    after += [reverse("where")]
+    activate(other)
+    inside += [reverse("where")]
+    activate(request.site)
     return JsonResponse(
         {
             "before": before,
             "inside": inside,
-            "after": reverse("where"),
+            "after": [*after, reverse("where")],
             "absolute": site_reverse(other, "where"),
             "own": site_reverse(request.site, "where"),
         }
     )
 
 
-async def async_elsewhere(request):
-    return elsewhere(request)
+def activated(request):
+    """Activate another site in the middle of a request, and the own one again."""
+    seen = [reverse("where")]
+    activate(elsewhere_site[0])
+    seen.append(reverse("where"))
+    activate(request.site)
+    return JsonResponse([*seen, reverse("where")], safe=False)
 
 
 def in_threads(request):

@@ -11,7 +11,7 @@ urlpatterns = [
     path("shop/where/", pages.where, name="where"),
     path("shop/async/", pages.async_where),
     path("shop/elsewhere/", pages.elsewhere),
-    path("shop/async-elsewhere/", pages.async_elsewhere),
+    path("shop/activated/", pages.activated),
     path("shop/threads/", pages.in_threads),
     path("shop/fail/<kind>/", pages.fail),
     path("shop/item/<int:pk>/", pages.where, name="item"),
@@ -20,6 +20,5 @@ urlpatterns = [
     path("shop/stream/", views.stream),
     path("shop/async-stream/", views.async_stream),
     path("shop/site/", views.site, name="site"),
-    path("shop/wander/", views.wander),
     path("shop/i18n/", include("django.conf.urls.i18n")),
 ]

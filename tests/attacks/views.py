@@ -1,0 +1,248 @@
+"""Pages that tell what each part takes for the current site, and pages that attackers like."""
+
+import asyncio
+import json
+import random
+import threading
+from itertools import count
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.sites.shortcuts import get_current_site
+from django.contrib.syndication.views import Feed
+from django.core import mail, signing
+from django.core.cache import cache
+from django.core.files.storage import default_storage
+from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
+from django.middleware.csrf import get_token
+from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.templatetags.static import static
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import get_language, gettext
+from django.views.decorators.cache import cache_control
+
+from sitefleet import carry_site, get_current_site_id
+from sitefleet.persite.cache import make_key
+from sitefleet.persite.storage import sendfile
+from tests.news.models import Article
+from tests.persite import celery_app, django_work
+
+numbers = count()
+
+
+def told():
+    """Tell the current site as each part has it; no query."""
+    return {
+        "site": get_current_site_id(),
+        "setting": settings.SITE_ID,
+        "tickets": settings.TICKETS,
+        "from": settings.DEFAULT_FROM_EMAIL,
+        "language": get_language(),
+        "text": gettext("Monday"),
+        "zone": timezone.get_current_timezone_name(),
+        "theme": render_to_string("look.html"),
+        "static": static("look.css"),
+        "urlconf": settings.ROOT_URLCONF,
+        "where": reverse("where"),
+        "media": default_storage.url("a.txt"),
+        "cached": cache.get_or_set("who", get_current_site_id, 60),
+        "key": make_key("k", "", 1).partition(".")[0],
+        "signed": signing.Signer().sign("a"),
+    }
+
+
+def look(request):
+    return JsonResponse({**told(), "host": request.get_host(), "domain": request.site.domain})
+
+
+async def async_look(request):
+    return look(request)
+
+
+def stream(request):
+    return StreamingHttpResponse(f"{json.dumps(told())}\n" for _ in range(3))
+
+
+async def async_stream(request):
+    async def body():
+        for _ in range(3):
+            yield f"{json.dumps(told())}\n"
+            await asyncio.sleep(0)
+
+    return StreamingHttpResponse(body())
+
+
+def fail(request):
+    message = f"on purpose, in {get_current_site_id()}"
+    raise RuntimeError(message)
+
+
+def form(request):
+    get_token(request)
+    return HttpResponse("a form")
+
+
+def who(request):
+    """Tell the user, and what the session holds; a POST puts something into it."""
+    if request.method == "POST":
+        request.session["note"] = request.POST["note"]
+    heard = [str(message) for message in messages.get_messages(request)]
+    if "say" in request.GET:
+        messages.info(request, request.GET["say"])
+    return JsonResponse(
+        {
+            "user": request.user.get_username(),
+            "note": request.session.get("note", ""),
+            "messages": heard,
+        }
+    )
+
+
+@cache_control(max_age=60)
+def page(request):
+    """Be kept by the page cache: the site, and another number each time."""
+    return HttpResponse(f"{get_current_site_id()} {next(numbers)}")
+
+
+@cache_control(max_age=60)
+def account(request):
+    """Be kept by the page cache, for each visitor."""
+    return HttpResponse(f"{get_current_site_id()} {request.user.get_username() or 'nobody'} {next(numbers)}")
+
+
+def fragment(request):
+    text = f"{get_current_site_id()} {next(numbers)}"
+    return render(request, "fragment.html", {"who": text})
+
+
+def purge(request):
+    cache.clear()
+    return HttpResponse("purged")
+
+
+def cached(request, call):
+    """Let the visitor do with the cache what he likes: keys, versions, values."""
+    given = json.loads(request.body)
+    version = given.get("version")
+    if call.endswith("many"):
+        found = getattr(cache, call)(given["keys"], version=version)
+    else:
+        found = getattr(cache, call)(given["key"], *given.get("values", ()), version=version)
+    return JsonResponse({"found": found}, safe=False)
+
+
+def signed(request):
+    """Hand out what the site signs: a link, and a cookie."""
+    response = JsonResponse({"link": signing.dumps({"unsubscribe": 7}, salt="letter")})
+    response.set_signed_cookie("seat", "1A", salt="seat")
+    return response
+
+
+def opened(request, link):
+    """Take such a link, and such a cookie."""
+    try:
+        found = signing.loads(link, salt="letter")
+    except signing.BadSignature:
+        found = None
+    return JsonResponse({"link": found, "seat": request.get_signed_cookie("seat", "", salt="seat")})
+
+
+def upload(request):
+    given = request.FILES["file"]
+    name = default_storage.save(request.POST.get("name") or given.name, given)
+    return JsonResponse({"name": name, "url": default_storage.url(name)})
+
+
+def invoice(request, name):
+    return sendfile(request, name)
+
+
+def write(request):
+    """Send a mail as code does that knows no sites."""
+    link = request.build_absolute_uri(reverse("look"))
+    body = render_to_string("mail.txt", {"link": link})
+    mail.send_mail(f"From {get_current_site(request).name}", body, None, ["ada@example.com"])
+    return HttpResponse("sent")
+
+
+def enqueue(request):
+    django_work.stored.enqueue()
+    celery_app.note.delay()
+    return HttpResponse("enqueued")
+
+
+def names(request):
+    return render(request, "names.html", {"site": request.site, "motto": settings.MOTTO})
+
+
+def articles(request):
+    return JsonResponse({"titles": [row.title for row in Article.on_site.all()]})
+
+
+def search(request):
+    found = Article.on_site.filter(title__icontains=request.GET.get("q", ""))
+    return JsonResponse({"found": [row.title for row in found]})
+
+
+class News(Feed):
+    link = "/"
+    title = "News"
+
+    def items(self):
+        return Article.on_site.all()
+
+    def item_link(self, item):
+        return f"/look/?{item.pk}"
+
+
+def away(request):
+    """Send visitors where they say, if that is here: as Django has its users do it."""
+    wanted, host = request.GET["next"], request.get_host()
+    if url_has_allowed_host_and_scheme(wanted, {host}, require_https=request.is_secure()):
+        return redirect(wanted)
+    return HttpResponse("no")
+
+
+def in_threads(request):
+    seen = {}
+
+    def ask(name):
+        seen[name] = [settings.ROOT_URLCONF, reverse("where")]
+
+    for thread in (
+        threading.Thread(target=ask, args=["plain"]),
+        threading.Thread(target=carry_site(ask), args=["carried"]),
+    ):
+        thread.start()
+        thread.join()
+    return JsonResponse(seen)
+
+
+async def wander(request):
+    """Wait here and there, in tasks and threads, and tell all that was seen."""
+    seen = [told()]
+
+    async def look_again():
+        await asyncio.sleep(random.random() / 500)  # noqa: S311 - a wait, no secret
+        seen.append(told())
+
+    await asyncio.gather(look_again(), look_again())
+    seen.append(await sync_to_async(told, thread_sensitive=False)())
+    return JsonResponse({"seen": seen})
+
+
+async def wait(request):
+    """Wait until the visitor has left; tell the site of the clean-up."""
+    try:
+        left[request.path] = "waiting"
+        await asyncio.sleep(60)
+    finally:
+        left[request.path] = told()
+
+
+#: What views saw that nobody waited for.
+left = {}
