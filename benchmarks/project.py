@@ -5,12 +5,18 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from benchmarks import languages
+from benchmarks import islands, languages
 
-PAGES = {"domain": {"ROOT_URLCONF": "benchmarks.urls"}, "languages": languages.SETTINGS}
-PATHS = {"domain": "/", "languages": languages.PATH}
+PAGES = {
+    "domain": {"ROOT_URLCONF": "benchmarks.urls"},
+    "islands": islands.SETTINGS,
+    "languages": languages.SETTINGS,
+}
+PATHS = {"domain": "/", "islands": islands.PATH, "languages": languages.PATH}
+APPS = {"domain": [], "islands": islands.APPS, "languages": []}
 STACKS = {
     "bare": [],
+    "islands": islands.STACK,
     "languages": languages.STACK,
     "reloading": ["benchmarks.languages.reloading.reloading", *languages.STACK],
     "usual": [
@@ -26,7 +32,7 @@ BIG_CACHE = {"MAX_ENTRIES": 1_000_000}
 
 def settings_for(spec: dict[str, Any]) -> dict[str, Any]:
     """Return the settings of a configuration: ``plain``, ``sitefleet`` or ``multisite``."""
-    return {
+    settings = {
         "SECRET_KEY": "a throw-away project",
         "DATABASES": {"default": spec["database"]},
         "DEFAULT_AUTO_FIELD": "django.db.models.BigAutoField",
@@ -35,6 +41,8 @@ def settings_for(spec: dict[str, Any]) -> dict[str, Any]:
         **PAGES[spec["page"]],
         **_CONFIGURATIONS[spec["configuration"]](STACKS[spec["stack"]], spec["sitefleet"]),
     }
+    settings["INSTALLED_APPS"] += APPS[spec["page"]]
+    return islands.switch_on(settings, spec["islands"])
 
 
 def _plain(stack: list[str], _: dict[str, Any]) -> dict[str, Any]:

@@ -51,9 +51,13 @@ class Worker:
         project = import_module("benchmarks.project")
         settings.configure(**project.settings_for(spec))
         self.environ = {**ENVIRON, "PATH_INFO": project.PATHS[spec["page"]]}
+        if spec["page"] == "islands":
+            self.environ["wsgi.url_scheme"] = "https"
+            logging.disable(logging.NOTSET)
         django.setup(set_prefix=False)
         self.handler = import_module("django.core.wsgi").get_wsgi_application()
         self.hosts: list[str] = []
+        self.jar: dict[str, str] = {}
 
     def migrate(self) -> None:
         """Create the tables."""
@@ -76,6 +80,8 @@ class Worker:
         """Answer one request; return status and body."""
         response = self.handler({**self.environ, "HTTP_HOST": host}, lambda *_: None)
         response.close()
+        self.jar |= {name: morsel.value for name, morsel in response.cookies.items()}
+        self.environ["HTTP_COOKIE"] = "; ".join(f"{name}={self.jar[name]}" for name in self.jar)
         return response.status_code, response.content.decode()
 
     def visit(self, hosts: list[str], *, fixed: bool) -> None:

@@ -11,7 +11,7 @@ from zlib import crc32
 from benchmarks.environments import HERE, Unavailable, clean_environ, interpreter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 DATA = HERE / ".data"
@@ -33,13 +33,14 @@ BASELINE = {"multisite2": "plain for multisite2"}
 class Worker:
     """One process; its methods are those of `benchmarks.worker.Worker`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what makes up a configuration
         self,
         name: str,
         database: dict[str, Any],
         *,
         stack: str = "bare",
         page: str = "domain",
+        islands: Sequence[str] = (),
         options: dict[str, Any] | None = None,
     ) -> None:
         self.name = name
@@ -49,6 +50,7 @@ class Worker:
             "database": database,
             "stack": stack,
             "page": page,
+            "islands": islands,
             "sitefleet": options or {},
         }
         command = [interpreter(environment), "-W", "ignore", "-m", "benchmarks.worker"]
@@ -117,9 +119,11 @@ def _version(tables: str) -> str:
     return f"{crc32(b''.join(path.read_bytes() for path in made_by)):08x}"
 
 
-def fill(database: dict[str, Any], sites: int, tables: str = "sitefleet") -> None:
+def fill(
+    database: dict[str, Any], sites: int, tables: str = "sitefleet", page: str = "domain"
+) -> None:
     """Create the tables and seed them."""
-    with Worker(tables, database) as worker:
+    with Worker(tables, database, page=page) as worker:
         worker.ask("migrate")
         worker.ask("seed", sites=sites)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.db.models import Q
+from django.urls import get_urlconf, set_urlconf
 
 from sitefleet.current import get_current_site_id, override_site, wiring
 from sitefleet.exceptions import NoCurrentSite, SiteError, TaskRefused, UnknownSite
@@ -73,6 +74,9 @@ def working_on(site: Site | None) -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(override_site(site))
         stack.enter_context(mount(view.path_prefix if view is not None else ""))
+        # What a task before this one, or the request that runs it at once, has pinned is not its.
+        stack.callback(set_urlconf, get_urlconf())
+        set_urlconf(None)
         if site is not None:
             for enter in around:
                 stack.enter_context(enter(site))

@@ -13,15 +13,15 @@ from django.conf import settings
 from django.contrib.sites.models import Site
 from django.core import checks
 from django.core.exceptions import ValidationError
-from django.db import DatabaseError, connections, router
+from django.db import connections
 from django.db.models import Exists, OuterRef
 
 from sitefleet import triggers
+from sitefleet.checking import LOOKED_AT, SITE_MIDDLEWARE, look_into
 from sitefleet.conf import find_problems, get_conf
 from sitefleet.current import AcceptedHost
 from sitefleet.databases import site_connection
 from sitefleet.environments import get_environment
-from sitefleet.exceptions import InvalidSetting
 from sitefleet.models import Alias, SiteConfig
 from sitefleet.naming import clean_domain
 from sitefleet.populate import find_problems as find_site_problems
@@ -31,7 +31,6 @@ from sitefleet.sync import find_changes
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-MIDDLEWARE = "sitefleet.middleware.SiteMiddleware"
 DJANGO_SITE_MIDDLEWARE = "django.contrib.sites.middleware.CurrentSiteMiddleware"
 #: Middleware of Django that asks for the host or for a site's cookies.
 LATER_MIDDLEWARE = (
@@ -44,8 +43,6 @@ LATER_MIDDLEWARE = (
     "sitefleet.persite.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
 )
-#: Rows that the database checks look at; they are to stay quick on a large fleet.
-LOOKED_AT = 10_000
 
 
 def check_settings(**_: Any) -> list[checks.CheckMessage]:
@@ -96,20 +93,20 @@ def check_request_path(**_: Any) -> list[checks.CheckMessage]:
     """Look at the middleware and at the gate."""
     found: list[checks.CheckMessage] = []
     order = list(settings.MIDDLEWARE)
-    if MIDDLEWARE not in order:
+    if SITE_MIDDLEWARE not in order:
         found.append(
             checks.Error(
                 "SiteMiddleware is not in MIDDLEWARE: no request gets a site.",
-                hint=f"Put {MIDDLEWARE!r} first in MIDDLEWARE.",
+                hint=f"Put {SITE_MIDDLEWARE!r} first in MIDDLEWARE.",
                 id="sitefleet.E201",
             )
         )
     else:
-        early = [path for path in order[: order.index(MIDDLEWARE)] if path in LATER_MIDDLEWARE]
+        early = [path for path in order[: order.index(SITE_MIDDLEWARE)] if path in LATER_MIDDLEWARE]
         found += [
             checks.Error(
                 f"{path} stands before SiteMiddleware, where there is no site and no host.",
-                hint=f"Put {MIDDLEWARE!r} first in MIDDLEWARE.",
+                hint=f"Put {SITE_MIDDLEWARE!r} first in MIDDLEWARE.",
                 id="sitefleet.E202",
             )
             for path in early
@@ -146,15 +143,15 @@ def _check_gate() -> Iterator[checks.CheckMessage]:
 
 def check_database(databases: Sequence[str] | None = None, **_: Any) -> list[checks.CheckMessage]:
     """Look at the triggers and at names that came in past validation."""
-    using = router.db_for_read(SiteConfig)
-    if not databases or using not in databases:
-        return []
-    try:
-        return [*_check_triggers(using), *_check_names(using)]
-    except DatabaseError:
-        return []  # No tables yet: `migrate` is going to run, and this check with it.
-    except InvalidSetting:
-        return []  # check_settings says it.
+    return look_into(databases, _check_rows)
+
+
+def _check_rows(using: str) -> Iterator[checks.CheckMessage]:
+    yield from _check_triggers(using)
+    yield from _check_names(using)
+    yield from _check_double_names(using)
+    yield from _check_ids(using)
+    yield from _check_hosts()
 
 
 def _check_triggers(using: str) -> Iterator[checks.CheckMessage]:
@@ -190,9 +187,11 @@ def _check_names(using: str) -> Iterator[checks.CheckMessage]:
             hint=f"{reason} Use `manage.py sites rename`.",
             id="sitefleet.W103",
         )
+
+
+def _check_double_names(using: str) -> Iterator[checks.CheckMessage]:
     sites = Site.objects.filter(domain=OuterRef("name"), siteconfig__domain__isnull=True)
     kept = SiteConfig.objects.filter(domain=OuterRef("name"))
-    yield from _check_rows(using)
     double = Alias.objects.using(using).filter(Exists(sites) | Exists(kept))
     for alias in double.select_related("site")[:LOOKED_AT]:
         yield checks.Warning(
@@ -202,7 +201,7 @@ def _check_names(using: str) -> Iterator[checks.CheckMessage]:
         )
 
 
-def _check_rows(using: str) -> Iterator[checks.CheckMessage]:
+def _check_ids(using: str) -> Iterator[checks.CheckMessage]:
     sites = Site.objects.using(using)
     if sites.filter(siteconfig__isnull=True).exists():
         yield checks.Warning(
@@ -217,6 +216,9 @@ def _check_rows(using: str) -> Iterator[checks.CheckMessage]:
             hint="`manage.py sites list` shows the ids. Without SITE_ID there is no default site.",
             id="sitefleet.W106",
         )
+
+
+def _check_hosts() -> Iterator[checks.CheckMessage]:
     environment = get_environment()
     if not environment.is_live:
         foreign = len(find_changes(environment, environment, limit=LOOKED_AT))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import textwrap
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
@@ -174,7 +175,8 @@ def _problem_of(key: str, value: Any) -> Problem | None:
         hint = f"Expected a value such as {_EXAMPLES.get(key, default)!r}."
         return Problem(key, f"SITEFLEET[{key!r}] is {value!r}, not a {expected}.", hint)
     reason = _REASONS.get(key, lambda _: "")(value)
-    return Problem(key, f"SITEFLEET[{key!r}] cannot be {value!r}.", reason) if reason else None
+    shown = textwrap.shorten(repr(value), 100, placeholder=" ...")
+    return Problem(key, f"SITEFLEET[{key!r}] cannot be {shown}.", reason) if reason else None
 
 
 def _why_not_format(value: str) -> str:

@@ -136,13 +136,13 @@ class override_site:  # noqa: N801 - named like Django's timezone.override and t
 
             @functools.wraps(function)
             def wrapper(*args: Any, **kwargs: Any) -> Any:
-                return adrive(function(*args, **kwargs), _Steps(self._pk))
+                return adrive(function(*args, **kwargs), SiteSteps(self._pk))
 
         elif inspect.isgeneratorfunction(function):
 
             @functools.wraps(function)
             def wrapper(*args: Any, **kwargs: Any) -> Any:
-                return (yield from drive(function(*args, **kwargs), _Steps(self._pk)))
+                return (yield from drive(function(*args, **kwargs), SiteSteps(self._pk)))
 
         elif iscoroutinefunction(function):
 
@@ -173,12 +173,12 @@ def carry_site(function: F) -> F:
 
 def carry_iterable(items: Iterable[T]) -> Generator[T, Any, Any]:
     """Iterate over ``items`` under the state of now, whoever asks for the next one and when."""
-    return drive((item for item in items), _Steps.here())
+    return drive((item for item in items), SiteSteps.here())
 
 
 def carry_async_iterable(items: AsyncIterable[T]) -> AsyncGenerator[T, Any]:
     """Iterate over ``items`` under the state of now: `carry_iterable` for ``async for``."""
-    return adrive(each(items), _Steps.here())
+    return adrive(each(items), SiteSteps.here())
 
 
 class AcceptedHost(str):
@@ -215,7 +215,7 @@ def _not_ready(pk: int) -> Site:
 wiring = Wiring()
 
 
-class _Steps:
+class SiteSteps:
     """The state of a generator between its steps: put in force for a step, then taken out."""
 
     __slots__ = ("outer", "state")
@@ -226,7 +226,8 @@ class _Steps:
         self.outer: State | None = None
 
     @classmethod
-    def here(cls) -> _Steps:
+    def here(cls) -> SiteSteps:
+        """Return those that begin with the state of now."""
         steps = cls(None)
         steps.state = current_state.get()
         return steps

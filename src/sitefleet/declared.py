@@ -6,6 +6,7 @@ its setting is that of the project, on all sites.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from difflib import get_close_matches
 from types import MappingProxyType
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 MISSING: Any = object()
 #: Keys that each declaration may have; a type has more.
 COMMON = ("type", "field", "default", "label", "help")
+#: Bytes of JSON that all values of one site may have: each process holds them.
+SIZE = 64 * 1024
 #: Words, between underscores, in the names of secrets.
 SECRET_WORDS = frozenset(
     """
@@ -98,7 +101,8 @@ def clean_settings(values: Any, stored: Mapping[str, Any] = MappingProxyType({})
     None takes a value away. What is ``stored`` already passes as it is: it may belong to a
     declaration that is gone, or was another one then, and is not to be lost by that.
 
-    Raises ValidationError that names each setting and what is wrong with its value.
+    Raises ValidationError that names each setting and what is wrong with its value, and for
+    values that are too large together and larger than what is stored.
     """
     if not isinstance(values, dict):
         raise ValidationError({"settings": [_("Expected a dictionary of values by name.")]})
@@ -117,13 +121,26 @@ def clean_settings(values: Any, stored: Mapping[str, Any] = MappingProxyType({})
                 cleaned[name] = kind.dump(kind.clean(value))
             except ValidationError as error:
                 problems.append(_tell(name, error))
+    size = _size(cleaned)
+    if size > SIZE and size > _size(stored):
+        told = _("All values of a site may have %(limit)s KB of JSON; these have %(size)s.")
+        problems.append(told % {"limit": SIZE // 1024, "size": -(-size // 1024)})
     if problems:
         raise ValidationError({"settings": problems})
     return cleaned
 
 
+def _size(values: Mapping[str, Any]) -> int:
+    try:
+        return len(json.dumps(values, ensure_ascii=False).encode(errors="surrogatepass"))
+    except RecursionError:  # Came by raw SQL: no value that is given is nested like that.
+        return 0
+
+
 def _is_in(stored: Mapping[str, Any], name: str, value: Any) -> bool:
-    return name in stored and type(stored[name]) is type(value) and bool(stored[name] == value)
+    if name not in stored or type(stored[name]) is not type(value):
+        return False
+    return stored[name] is value or bool(stored[name] == value)
 
 
 def _not_declared(name: str) -> str:
@@ -248,4 +265,5 @@ def _custom(field: Any) -> Kind:
 
 
 def _misuse(name: str, told: str, hint: str) -> Mistake:
-    return Mistake("sitefleet.E341", f"SITE_SETTINGS[{name!r}] cannot be used: {told}.", hint)
+    message = f"SITE_SETTINGS[{name!r}] cannot be used: {told.rstrip('.')}."
+    return Mistake("sitefleet.E341", message, hint)

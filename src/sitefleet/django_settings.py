@@ -31,7 +31,6 @@ class Row(NamedTuple):
 
 _MAIL_LISTS = ("list",) if django.VERSION >= (6, 0) else ()
 _PER_SITE: dict[str, tuple[str, tuple[str, ...]]] = {
-    "ADMINS": ("by `mail_admins()`; before Django 6.0 pairs, by a `field`", _MAIL_LISTS),
     "APPEND_SLASH": ("by the middleware, for each request", ("bool",)),
     "CSRF_COOKIE_AGE": ("when the cookie is set", ("int",)),
     "CSRF_FAILURE_VIEW": ("when a request is refused; one of several views", ("choice",)),
@@ -130,6 +129,12 @@ _OTHERS: tuple[tuple[str, str, str, str], ...] = (
         "MIDDLEWARE SESSION_ENGINE",
         "Middleware is put together once, when the server starts.",
         "Let a middleware look at request.site.",
+    ),
+    (
+        PROCESS,
+        "ADMINS",
+        "Error reports tell the settings of the project, and are for nobody else.",
+        "Declare MANAGERS, whom mail_managers() writes to.",
     ),
     (
         PROCESS,

@@ -84,7 +84,7 @@ def _look(host: str, environment: Environment) -> tuple[Entry, list[Told]]:
         said = f"does not fit {environment.format}, so it is not looked up"
         return UNKNOWN, [Told(OUTSIDE, host, said)]
     rows = look_up(steps, environment, site_connection())
-    entry, winner = decide(host, steps, rows, environment)
+    entry, winner = decide(host, steps, rows, environment, {})
     return entry, [*_tell(steps, rows, winner)]
 
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Generator
     from contextlib import AbstractContextManager
 
+    from django.http import StreamingHttpResponse
+    from django.http.response import HttpResponseBase
+
 T = TypeVar("T")
 
 
@@ -61,6 +64,26 @@ async def adrive(
             raise
         except BaseException as error:  # noqa: BLE001 - thrown into the generator, as above
             value, step = error, generator.athrow
+
+
+def is_produced(response: HttpResponseBase) -> bool:
+    """Tell whether a body is produced as it is sent.
+
+    That of an open file is not: bytes ask for no site, and servers send them faster as they are.
+    """
+    return response.streaming and getattr(response, "file_to_stream", None) is None
+
+
+def drive_body(response: StreamingHttpResponse, *steps: AbstractContextManager[object]) -> Any:
+    """Let the body of a response be produced with ``steps`` around each of its steps; return it."""
+    # `streaming_content` refers back to the response: a body that is dropped unread would wait for
+    # the garbage collector, which closes what is in such a circle in any order.
+    body: Any = response._iterator  # type: ignore[attr-defined]  # noqa: SLF001 - as told
+    body = each(body) if response.is_async else (part for part in body)
+    for around in steps:
+        body = (adrive if response.is_async else drive)(body, around)
+    response.streaming_content = body
+    return body
 
 
 async def each(items: AsyncIterable[T]) -> AsyncGenerator[T, Any]:

@@ -1,4 +1,4 @@
-"""A site by what people type: its id, its slug, its domain, one of its names."""
+"""A site by what people type, its id, slug, domain or alias; and by what a request asks for."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from sitefleet.current import AcceptedHost
 from sitefleet.environments import get_environment
 from sitefleet.exceptions import InvalidHost, NoCurrentSite, UnknownSite
 from sitefleet.models import State
-from sitefleet.pipeline import Match, bare_id, bare_slug, present_bare
+from sitefleet.pipeline import UNKNOWN, Match, bare_id, bare_slug, present_bare
+from sitefleet.resolver import resolver
 from sitefleet.site_id import configured_site_id
 
 logger = logging.getLogger("sitefleet")
@@ -69,6 +70,18 @@ def _pinned_id(key: str) -> int:
 def forget_pinned() -> None:
     """Look the pinned site up again: for tests, where ids change their meaning."""
     _pinned_id.cache_clear()
+
+
+def find_match(host: str, path: str) -> Match | None:
+    """Return the match of a Host header and a path; None where the host leads to no site.
+
+    That of the pinned site, else what the resolver has, else that of a listed host. Raises
+    InvalidHost, and UnknownSite when ``SITEFLEET_SITE`` names no site.
+    """
+    if get_conf().SITE:
+        return forced_match(host)
+    entry = resolver.find(host)
+    return listed_match(host) if entry is UNKNOWN else entry.at(path)
 
 
 def forced_match(host: str) -> Match:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from django.contrib.sites import models as django_sites
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
     from sitefleet.current import State
+    from sitefleet.presented import Stored
 
 NEVER_READ: Final = object()
 
@@ -33,6 +34,8 @@ class Memory:
         #: Of both, the frames of hosts whose site is simply to be served: most requests look
         #: nowhere else, and touch nothing else.
         self.plain: dict[str, State] = {}
+        #: What is stored of a site, once for all of its hosts: clients can make up many.
+        self.stored: WeakValueDictionary[int, Stored] = WeakValueDictionary()
         self.empty: bool | None = None
 
     def get(self, host: str) -> Entry | None:

@@ -12,12 +12,7 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, cast
 
-from asgiref.sync import (
-    async_to_sync,
-    iscoroutinefunction,
-    markcoroutinefunction,
-    sync_to_async,
-)
+from asgiref.sync import async_to_sync, sync_to_async
 from django.conf import settings
 from django.db import DatabaseError
 from django.http.request import split_domain_port
@@ -25,17 +20,12 @@ from django.urls import set_urlconf
 
 from sitefleet import answers
 from sitefleet.conf import get_conf
-from sitefleet.current import (
-    active_site_id,
-    carry_async_iterable,
-    carry_iterable,
-    current_state,
-    override_site,
-)
+from sitefleet.current import SiteSteps, active_site_id, current_state, override_site
 from sitefleet.exceptions import InvalidHost
-from sitefleet.generators import adrive, drive
-from sitefleet.lookup import forced_match, listed_match
-from sitefleet.pipeline import UNKNOWN, Match
+from sitefleet.generators import drive_body, is_produced
+from sitefleet.hybrid import HybridMiddleware
+from sitefleet.lookup import find_match
+from sitefleet.pipeline import Match
 from sitefleet.prefixes import MountSteps, mark_cookies, mounted, mounted_prefix
 from sitefleet.resolver import resolver
 
@@ -50,19 +40,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger("sitefleet")
 
 
-class SiteMiddleware:
+class SiteMiddleware(HybridMiddleware):
     """Serve each request under the site that its host, and path, lead to."""
-
-    sync_capable = True
-    async_capable = True
 
     def __init__(
         self, get_response: Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
     ) -> None:
-        self.get_response: Any = get_response
-        self.is_async = iscoroutinefunction(get_response)
-        if self.is_async:
-            markcoroutinefunction(self)
+        super().__init__(get_response)
         #: Whether sites have URLconfs of their own: then the one that Django's handler has pinned,
         #: for when there is no site, is not the right one (see `sitefleet.persite.urls`).
         self.urlconfs = bool(get_conf().URLCONFS)
@@ -143,7 +127,7 @@ class SiteMiddleware:
         """Return the match for any host, or what to answer instead; may query."""
         raw = answers.raw_host(request)
         try:
-            match = self._find(raw, request.path_info)
+            match = find_match(raw, request.path_info)
         except InvalidHost as error:
             return answers.malformed_host(request, error)
         except DatabaseError as error:
@@ -157,12 +141,6 @@ class SiteMiddleware:
             return match
         return replace(match, frame=(match.frame[0], asked, None, match.site))
 
-    def _find(self, host: str, path: str) -> Match | None:
-        if self.forced:
-            return forced_match(host)
-        entry = resolver.find(host)
-        return listed_match(host) if entry is UNKNOWN else entry.at(path)
-
 
 @lru_cache(maxsize=1)
 def _tell_forced(key: str) -> None:
@@ -172,24 +150,16 @@ def _tell_forced(key: str) -> None:
 
 def _carry_body(response: StreamingHttpResponse) -> None:
     """Let the body be produced, and closed, under the site: that happens after this is over."""
-    if getattr(response, "file_to_stream", None) is not None:
-        return  # Bytes of an open file ask for no site, and servers send them faster as they are.
+    if not is_produced(response):
+        return
     under_site = override_site(active_site_id())
-    below = bool(mounted_prefix())
     closers = cast("Any", response)._resource_closers
     closers[:] = [under_site(closer) for closer in closers]
-    # `streaming_content` refers back to the response: a body that is dropped unread would wait for
-    # the garbage collector, which closes what is in such a circle in any order.
-    body = response._iterator  # type: ignore[attr-defined]
+    mount = [MountSteps()] if mounted_prefix() else []
+    body = drive_body(response, SiteSteps.here(), *mount)
     if response.is_async:
-        items = carry_async_iterable(body)
-        items = adrive(items, MountSteps()) if below else items
-        response.streaming_content = items
         # Django only drops an async body, when a client has left.
-        closers.append(partial(async_to_sync(_close), items))
-    else:
-        parts = carry_iterable(body)
-        response.streaming_content = drive(parts, MountSteps()) if below else parts
+        closers.append(partial(async_to_sync(_close), body))
 
 
 async def _close(body: AsyncGenerator[Any, Any]) -> None:

@@ -9,7 +9,7 @@ cannot hold; they always keep theirs here. Empty text there means: no production
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +33,7 @@ from sitefleet.naming import (
     validate_theme,
     validate_urlconf,
 )
-from sitefleet.presented import NO_OPTIONS, Options, present, row_domain
+from sitefleet.presented import NO_OPTIONS, Options, Stored, present, row_domain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -149,7 +149,10 @@ class SiteConfig(models.Model):
     def note_stored(self) -> None:
         """Remember the URLconf and the settings as what the database has."""
         known = self.__dict__  # without what is deferred
-        self._stored = known.get("urlconf", ""), deepcopy(known.get("settings", {}))
+        settings = known.get("settings", {})
+        with suppress(RecursionError):  # raw SQL nests values deeper than `clean` lets in
+            settings = deepcopy(settings)
+        self._stored = known.get("urlconf", ""), settings
 
     def clean(self) -> None:
         """Bring slug and path prefix into normal form. Raises ValidationError.
@@ -170,7 +173,7 @@ class SiteConfig(models.Model):
 
     def options(self) -> Options:
         """Return what follows the site (see `sitefleet.presented`)."""
-        values = self.theme, self.urlconf, self.cache_generation, self.settings
+        values = self.theme, self.urlconf, self.cache_generation, Stored(self.settings)
         return Options(*values) if any(values) else NO_OPTIONS
 
     @property

@@ -6,7 +6,7 @@ site was entered by `override_site` it is looked up in the memory of this proces
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib.sites import models as django_sites
 from django.core.exceptions import SynchronousOnlyOperation
@@ -48,6 +48,20 @@ def current_site() -> Shown:
     """
     view = entered_site()
     return view if view is not None else _look_up(get_current_site_id(), current_state.get())
+
+
+def asked_site() -> Shown | None:
+    """Return how the site is presented that the request came for, whichever was entered since.
+
+    None outside of requests. A handshake of a WebSocket is a request. No query.
+    """
+    state = current_state.get()
+    while state is not None and state[2] is not None:
+        state = state[2]
+    if state is None or state[1] is None:
+        return None
+    owner: Any = state[3]  # the site itself, or what has entered it
+    return shown(getattr(owner, "site", owner))
 
 
 def load_site(pk: int) -> Site:

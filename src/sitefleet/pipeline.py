@@ -27,9 +27,11 @@ from sitefleet.conf import get_conf
 from sitefleet.environments import get_environment
 from sitefleet.exceptions import InvalidHost
 from sitefleet.models import Alias, SiteConfig, State
-from sitefleet.presented import NO_OPTIONS, Options, present
+from sitefleet.presented import NO_OPTIONS, Options, Stored, present
 
 if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
     from django.db.backends.base.base import BaseDatabaseWrapper
 
     from sitefleet.current import State as CurrentState
@@ -102,22 +104,19 @@ class Row(NamedTuple):
     cache_generation: int | None = None
     settings: Any = None
 
-    def options(self) -> Options:
-        """Return what follows the site."""
-        if not (self.theme or self.urlconf or self.cache_generation or self.settings):
-            return NO_OPTIONS
-        stored = self.settings or {}
-        if isinstance(stored, (str, bytes)):  # databases hand JSON out as text
-            stored = json.loads(stored)
-        known = stored if isinstance(stored, dict) else {}
-        theme, urlconf, generation = (
-            self.theme or "",
-            self.urlconf or "",
-            self.cache_generation or 0,
-        )
-        if not (theme or urlconf or generation or known):
-            return NO_OPTIONS
-        return Options(theme, urlconf, generation, known)
+    def options(self, known: MutableMapping[int, Stored]) -> Options:
+        """Return what follows the site, with what is ``known`` to be stored of it."""
+        theme, urlconf = self.theme or "", self.urlconf or ""
+        values = theme, urlconf, self.cache_generation or 0, self._stored(known)
+        return Options(*values) if any(values) else NO_OPTIONS
+
+    def _stored(self, known: MutableMapping[int, Stored]) -> Stored:
+        if not self.settings:
+            return NO_OPTIONS.stored
+        stored = known.get(self.pk)
+        if stored is None or stored.raw != self.settings:
+            known[self.pk] = stored = Stored(_read_json(self.settings), self.settings)
+        return stored
 
     def answers(self, step: Step) -> bool:
         """Tell whether this row is what the step was looking for."""
@@ -167,22 +166,35 @@ def look_up(
 
 
 def decide(
-    host: str, steps: list[Step], rows: list[Row], environment: Environment
+    host: str,
+    steps: list[Step],
+    rows: list[Row],
+    environment: Environment,
+    known: MutableMapping[int, Stored],
 ) -> tuple[Entry, Step | None]:
-    """Return what the rows say of a host, and the step that won."""
+    """Return what the rows say of a host, and the step that won.
+
+    ``known`` has by primary key what is stored of sites: it is the same under each of their names.
+    """
     for step in steps:
         found = [row for row in rows if row.answers(step)]
         if found:
             # A domain goes before an alias; names are unique, but raw SQL can do without.
             found.sort(key=lambda row: (row.kind, -len(row.path_prefix or "")))
-            matches = [_match(host, step, row, environment) for row in found]
+            matches = [_match(host, step, row, environment, known) for row in found]
             below = tuple(match for match in matches if match.path_prefix)
             root = next((match for match in matches if not match.path_prefix), None)
             return Entry(root, below), step
     return UNKNOWN, None
 
 
-def _match(host: str, step: Step, row: Row, environment: Environment) -> Match:
+def _match(
+    host: str,
+    step: Step,
+    row: Row,
+    environment: Environment,
+    known: MutableMapping[int, Stored],
+) -> Match:
     slug = row.slug or bare_slug(row.pk)
     domain = row.domain if row.config_domain is None else row.config_domain
     canonical = environment.host_of(slug, domain)
@@ -196,7 +208,7 @@ def _match(host: str, step: Step, row: Row, environment: Environment) -> Match:
     state = row.state or State.ACTIVE.value
     name = hosts.split(host)[0]
     row_site = Site.from_db(None, _SITE_FIELDS, [row.pk, row.domain, row.label])
-    options = row.options()
+    options = row.options(known)
     site = present(row_site, canonical, prefix, slug, options)
     served_prefix = "" if is_alias else prefix
     return Match(
@@ -213,6 +225,14 @@ def _match(host: str, step: Step, row: Row, environment: Environment) -> Match:
         and is_listed(options.urlconf),
         frame=(row.pk, name, None, site),
     )
+
+
+def _read_json(value: Any) -> Any:
+    """Return what databases hand out, as text or as values; nothing where it cannot be read."""
+    try:
+        return json.loads(value) if isinstance(value, (str, bytes)) else value
+    except (RecursionError, ValueError):
+        return None
 
 
 def is_listed(urlconf: str) -> bool:

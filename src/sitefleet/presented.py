@@ -11,9 +11,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from django.contrib.sites.models import Site
+
+
+class Stored(dict[str, Any]):
+    """Values of SITE_SETTINGS of one site, as JSON keeps them; never changed.
+
+    What was made of them stands beside them and goes with them, so nobody has to take it away.
+    """
+
+    __slots__ = ("__weakref__", "parsed", "raw")
+
+    def __init__(self, values: object = None, raw: object = None) -> None:
+        super().__init__(values if isinstance(values, dict) else {})  # raw SQL lets anything in
+        self.raw = raw
+        """What the database handed out."""
+        self.parsed: tuple[object, dict[str, Any]] | None = None
+        """What `sitefleet.persite.settings` read in it, and under which declarations."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Stored, (dict(self),)  # copies and pickles are of the values alone
 
 
 class Options(NamedTuple):
@@ -22,8 +39,7 @@ class Options(NamedTuple):
     theme: str = ""
     urlconf: str = ""
     cache_generation: int = 0
-    stored: Mapping[str, Any] = {}
-    """Values of SITE_SETTINGS, as JSON keeps them."""
+    stored: Stored = Stored()  # noqa: RUF009 - never changed
 
 
 #: Most sites have none: they share this one.

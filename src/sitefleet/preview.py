@@ -22,7 +22,7 @@ from django.utils.crypto import constant_time_compare
 
 from sitefleet.conf import get_conf
 from sitefleet.cookie_names import received, sent_names
-from sitefleet.current import current_state
+from sitefleet.current import current_state, override_site
 
 if TYPE_CHECKING:
     from django.contrib.sessions.backends.base import SessionBase
@@ -40,6 +40,14 @@ def is_open(request: HttpRequest, match: Match) -> bool:
     mount = get_script_prefix().rstrip("/")
     if any(_is_below(path, prefix.removeprefix(mount)) for prefix in get_conf().PREVIEW_PATHS):
         return True
+    # Where people log in is the site's own: in its URLconf, by its settings. One that cannot be
+    # imported, or is not listed, opens nothing.
+    with suppress(Exception), override_site(match.site):
+        return _is_login(path, mount)
+    return False
+
+
+def _is_login(path: str, mount: str) -> bool:
     language = translation.get_language_from_path(path) or settings.LANGUAGE_CODE
     with translation.override(language):
         logins = [_reversed(name) for name in (settings.LOGIN_URL, "admin:login") if name]

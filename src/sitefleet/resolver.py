@@ -84,7 +84,7 @@ class Resolver:
         entry = self._memory_for(connection).get(host)
         if entry is None:
             memory = self._memory_to_fill(connection)
-            entry = memory.get(host) or memory.keep(host, self._load(host, connection))
+            entry = memory.get(host) or memory.keep(host, self._load(host, connection, memory))
         return entry
 
     def site(self, pk: int) -> Site:
@@ -176,10 +176,7 @@ class Resolver:
         self._due = 0.0
 
     def forked(self) -> None:
-        """Look at the generation at the next call, as a process that has just been forked.
-
-        Threads end with a fork: the one that may hold the lock, and the listener.
-        """
+        """Go on in a process that was just forked: who holds the lock there is gone."""
         self._lock = Lock()
         self.announced()
 
@@ -269,13 +266,11 @@ class Resolver:
         if view is not None and not view.holds(connection):
             self._drop_view(connection)
             view = None
-        if not look and view is None and now < self._due:
-            return self._memory
-        if not look and view is not None and now < view.due:
-            return view.memory
+        memory, due = (self._memory, self._due) if view is None else (view.memory, view.due)
+        if not look and now < due:
+            return memory
         conf = get_conf()
         token = read_generation(connection)
-        memory = view.memory if view is not None else self._memory
         if token != memory.token:
             memory = self._memory
         if token != memory.token:
@@ -290,14 +285,14 @@ class Resolver:
         self._clear_again = True
 
     @staticmethod
-    def _load(host: str, connection: BaseDatabaseWrapper) -> Entry:
+    def _load(host: str, connection: BaseDatabaseWrapper, memory: Memory) -> Entry:
         environment = get_environment()
         steps = steps_for(host, environment, www=get_conf().WWW)
         if not steps:
             return UNKNOWN
         with asking():
             rows = look_up(steps, environment, connection)
-        return decide(host, steps, rows, environment)[0]
+        return decide(host, steps, rows, environment, memory.stored)[0]
 
 
 resolver = Resolver()

@@ -9,29 +9,29 @@ from django.core.cache import cache
 from django.test import override_settings
 
 from sitefleet.persite.logging import SiteFilter
-from tests.attacks import project as of_these_tests
+from tests.attacks import project
 from tests.attacks.doors import ASGI, WSGI, Visitor
 from tests.attacks.project import ONE, TWO
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory):
+def switched_on(tmp_path_factory):
     """Switch everything on, for all tests of a module: one process serves for a while."""
     folder = tmp_path_factory.mktemp("project")
-    of_these_tests.write_files(folder)
-    with override_settings(**of_these_tests.settings_of(folder)):
+    project.write_files(folder)
+    with override_settings(**project.settings_of(folder)):
         yield folder
 
 
 @pytest.fixture(params=[WSGI, ASGI], ids=["wsgi", "asgi"])
-def door(project, request):
+def door(switched_on, request):
     return request.param()
 
 
 @pytest.fixture
-def sites(project, db):
+def sites(switched_on, db):
     """The three sites, with nothing in their caches."""
-    yield of_these_tests.make_sites()
+    yield project.make_sites()
     cache.clear_all()
 
 

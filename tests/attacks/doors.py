@@ -19,6 +19,11 @@ FORM = "application/x-www-form-urlencoded"
 class WSGI:
     """A server of WSGI. What stands in capitals in ``wire`` goes into its environment."""
 
+    #: In front of the names of pages that stream as this server likes it.
+    streams = ""
+    #: Whether visitors take one chunk and leave, and whether the server tells the application.
+    leaves_early, closes = False, True
+
     @cached_property
     def handler(self):
         return WSGIHandler()  # at the first request: tests change settings ahead of it
@@ -50,38 +55,50 @@ class WSGI:
 
         response = self.handler(environ, start)
         try:
-            answer.chunks = list(response)
+            answer.chunks = [next(iter(response))] if self.leaves_early else list(response)
         finally:
-            response.close()
+            if self.closes:
+                response.close()
         return answer
 
 
 class ASGI:
     """A server of ASGI. What stands in small letters in ``wire`` goes into its scope."""
 
+    streams = "async-"
+    leaves_early = False
+
     @cached_property
     def handler(self):
-        return ASGIHandler()  # at the first request: tests change settings ahead of it
+        return Handler()
 
     def __call__(self, host, path, *, method="GET", headers, body=b"", wire):
-        scope = {name: value for name, value in wire.items() if name.islower()}
         sent = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-        handler = Sending(self.handler, body, scope)
-        return async_to_sync(ask)(host, path, handler=handler, method=method, headers=sent)
+        sent += [(b"content-length", str(len(body)).encode())] if body else []
+        self.handler.body = body
+        self.handler.more = {name: value for name, value in wire.items() if name.islower()}
+        early = (lambda answer: len(answer.chunks) > 0) if self.leaves_early else None
+        return async_to_sync(ask)(
+            host, path, handler=self.handler, method=method, headers=sent, until=early
+        )
 
 
-class Sending:
-    """A handler that is sent a body, and more in its scope: what `ask` has no arguments for."""
-
-    def __init__(self, handler, body, more):
-        self.handler, self.body, self.more = handler, body, more
+class Handler(ASGIHandler):
+    """Django's, for what `ask` has no arguments for: a body, and more in the scope."""
 
     async def handle(self, scope, receive, send):
         async def receive_body():
             message = await receive()
             return {**message, "body": self.body} if "body" in message else message
 
-        await self.handler.handle({**scope, **self.more}, receive_body, send)
+        try:
+            await super().handle({**scope, **self.more}, receive_body, send)
+        finally:
+            self.file.close()  # Django does not, where a stream fails.
+
+    async def read_body(self, receive):
+        self.file = await super().read_body(receive)
+        return self.file
 
 
 class Visitor:
@@ -107,10 +124,10 @@ class Visitor:
         sent = {"cookie": cookie} if cookie else {}
         sent |= {"x-forwarded-proto": "https"} if self.secure else {}
         sent |= {"x-forwarded-host": self.host} if self.forwarded else {}
-        host = "10.0.0.1" if self.forwarded else self.host
+        inside = path.removeprefix(self.prefix) if path.startswith(f"{self.prefix}/") else path
         answer = self.door(
-            host,
-            f"{self.prefix}{path}",
+            "10.0.0.1" if self.forwarded else self.host,
+            f"{self.prefix}{inside}",
             method=method,
             headers={**sent, **(headers or {})},
             body=body,
@@ -126,7 +143,7 @@ class Visitor:
 
     get = ask
 
-    def post(self, path, data=(), *, files=(), headers=None):
+    def post(self, path, data=(), *, files=(), body=b"", headers=None):
         """Post a form from a page of the site, with the token that the site has given."""
         if self.name_of("csrftoken") not in self.cookies:
             self.ask("/form/")
@@ -136,15 +153,16 @@ class Visitor:
             "content-type": MULTIPART_CONTENT if files else FORM,
         }
         fields = {**dict(data), **dict(files)}
-        body = encode_multipart(BOUNDARY, fields) if files else urlencode(fields).encode()
+        if not body:
+            body = encode_multipart(BOUNDARY, fields) if files else urlencode(fields).encode()
         return self.ask(path, method="POST", headers={**own, **(headers or {})}, body=body)
 
     def name_of(self, name):
         """Return the name that a cookie of Django has on the way."""
         return f"{'__Host-' if self.secure else ''}{name}{self.mark}"
 
-    def log_in(self, name="anna", password="secret"):
-        return self.post("/login/", {"username": name, "password": password})
+    def log_in(self, name="anna"):
+        return self.post("/login/", {"username": name, "password": "secret"})
 
     @property
     def user(self):

@@ -52,7 +52,7 @@ SITEFLEET = {
         "LANGUAGE_CODE": {},
         "TIME_ZONE": {},
         "DEFAULT_FROM_EMAIL": {},
-        "LOGIN_REDIRECT_URL": {},
+        "LOGIN_URL": {},
         "TICKETS": {"type": "int", "default": 0},
         "MOTTO": {"type": "text", "default": ""},
     },
@@ -71,9 +71,7 @@ def settings_of(folder):
         "ROOT_URLCONF": f"{HERE}.urls",
         "SECURE_PROXY_SSL_HEADER": ("HTTP_X_FORWARDED_PROTO", "https"),
         "CSRF_TRUSTED_ORIGINS": ["https://*.example.org"],
-        "CACHES": {
-            "default": {"BACKEND": "sitefleet.persite.cache.LocMemCache", "LOCATION": HERE}
-        },
+        "CACHES": {"default": {"BACKEND": "sitefleet.persite.cache.LocMemCache", "LOCATION": HERE}},
         "CACHE_MIDDLEWARE_SECONDS": 0,  # Pages say themselves that they may be kept.
         "SESSION_ENGINE": "sitefleet.persite.sessions.cached_db",
         "MESSAGE_STORAGE": "django.contrib.messages.storage.cookie.CookieStorage",
@@ -91,6 +89,7 @@ def settings_of(folder):
         },
         "STATICFILES_FINDERS": ["sitefleet.persite.static.ThemeFinder"],
         "STATIC_URL": "/static/",
+        "LOGIN_URL": "login",
         "MEDIA_ROOT": str(folder / "media"),
         "MEDIA_URL": "/media/",
         "TASKS": django_work.TASKS,
@@ -107,6 +106,10 @@ TEMPLATES = {
     "templates/mail.txt": "{% include 'look.html' %} {{ link }}",
     "templates/fragment.html": "{% load cache %}{% cache 60 menu %}{{ who }}{% endcache %}",
     "templates/names.html": "{{ site.name }}|{{ motto }}|{% include 'look.html' %}",
+    "templates/registration/login.html": "{{ form }}",
+    "templates/registration/password_reset_form.html": "{{ form }}",
+    "templates/registration/password_reset_confirm.html": "{% if validlink %}{{ form }}{% endif %}",
+    "templates/registration/logged_out.html": "{% include 'look.html' %}",
     "templates/404.html": "404 in {% include 'look.html' %}",
     "templates/500.html": "500 in {% include 'look.html' %}",
 }
@@ -154,13 +157,19 @@ def make_sites():
             slug=name,
             domain=ONE if name == "below" else None,
             path_prefix="/below" if name == "below" else "",
-            theme=LOOKS[name][0],
-            urlconf=f"{HERE}.urls_{LOOKS[name][0]}" if LOOKS[name][0] else "",
-            settings=stored(name) if LOOKS[name][0] else {},
+            **options(name),
         )
         for name, row in rows._asdict().items()
     )
     return rows
+
+
+def options(name):
+    """Return the columns of what follows a site; the one below has nothing of its own."""
+    theme = LOOKS[name][0]
+    if not theme:
+        return {}
+    return {"theme": theme, "urlconf": f"{HERE}.urls_{theme}", "settings": stored(name)}
 
 
 def stored(name):
@@ -176,9 +185,13 @@ def stored(name):
 
 
 def expected(sites, name):
-    """Return what `views.told` is to tell on a site, and nothing else."""
-    site, (theme, language, text, zone) = getattr(sites, name), LOOKS[name]
-    prefix = "/below" if name == "below" else ""
+    """Return what `telling.told` is to tell on one of the sites, and nothing else."""
+    return expected_of(getattr(sites, name), name, "/below" if name == "below" else "")
+
+
+def expected_of(site, name, prefix=""):
+    """Return what `telling.told` is to tell on a site that is made like the one of this name."""
+    theme, language, text, zone = LOOKS[name]
     with override_site(site):
         signed = Signer().sign("a")
     return {

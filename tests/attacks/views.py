@@ -4,55 +4,41 @@ import asyncio
 import json
 import random
 import threading
+from contextlib import suppress
 from itertools import count
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib import messages
+from django.contrib.sites.models import Site
 from django.contrib.sites.shortcuts import get_current_site
 from django.contrib.syndication.views import Feed
 from django.core import mail, signing
 from django.core.cache import cache
 from django.core.files.storage import default_storage
+from django.db import transaction
 from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.middleware.csrf import get_token
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
-from django.templatetags.static import static
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.utils.translation import get_language, gettext
 from django.views.decorators.cache import cache_control
 
-from sitefleet import carry_site, get_current_site_id
-from sitefleet.persite.cache import make_key
+from sitefleet import carry_site, get_current_site_id, override_site
+from sitefleet.current import active_site_id
+from sitefleet.models import SiteConfig
 from sitefleet.persite.storage import sendfile
+from sitefleet.registry import add_alias
+from tests.attacks import work
+from tests.attacks.telling import leave_behind, told
 from tests.news.models import Article
-from tests.persite import celery_app, django_work
 
 numbers = count()
-
-
-def told():
-    """Tell the current site as each part has it; no query."""
-    return {
-        "site": get_current_site_id(),
-        "setting": settings.SITE_ID,
-        "tickets": settings.TICKETS,
-        "from": settings.DEFAULT_FROM_EMAIL,
-        "language": get_language(),
-        "text": gettext("Monday"),
-        "zone": timezone.get_current_timezone_name(),
-        "theme": render_to_string("look.html"),
-        "static": static("look.css"),
-        "urlconf": settings.ROOT_URLCONF,
-        "where": reverse("where"),
-        "media": default_storage.url("a.txt"),
-        "cached": cache.get_or_set("who", get_current_site_id, 60),
-        "key": make_key("k", "", 1).partition(".")[0],
-        "signed": signing.Signer().sign("a"),
-    }
+#: The site that `careless` leaves behind; tests set it.
+careless_site = []
+#: Sites under which streams, and what was cancelled, were closed.
+closed = []
 
 
 def look(request):
@@ -64,14 +50,42 @@ async def async_look(request):
 
 
 def stream(request):
-    return StreamingHttpResponse(f"{json.dumps(told())}\n" for _ in range(3))
+    def body():
+        try:
+            for _ in range(3):
+                yield f"{json.dumps(told())}\n"
+        finally:
+            closed.append(active_site_id())
+
+    return StreamingHttpResponse(body())
 
 
 async def async_stream(request):
     async def body():
-        for _ in range(3):
-            yield f"{json.dumps(told())}\n"
-            await asyncio.sleep(0)
+        try:
+            for _ in range(3):
+                yield f"{json.dumps(told())}\n"
+                await asyncio.sleep(0)
+        finally:
+            closed.append(active_site_id())
+
+    return StreamingHttpResponse(body())
+
+
+def broken_stream(request):
+    def body():
+        yield "first"
+        leave_behind(careless_site[0])
+        fail(request)
+
+    return StreamingHttpResponse(body())
+
+
+async def async_broken_stream(request):
+    async def body():
+        yield "first"
+        leave_behind(careless_site[0])
+        fail(request)
 
     return StreamingHttpResponse(body())
 
@@ -111,7 +125,9 @@ def page(request):
 @cache_control(max_age=60)
 def account(request):
     """Be kept by the page cache, for each visitor."""
-    return HttpResponse(f"{get_current_site_id()} {request.user.get_username() or 'nobody'} {next(numbers)}")
+    return HttpResponse(
+        f"{get_current_site_id()} {request.user.get_username() or 'nobody'} {next(numbers)}"
+    )
 
 
 def fragment(request):
@@ -124,15 +140,12 @@ def purge(request):
     return HttpResponse("purged")
 
 
-def cached(request, call):
-    """Let the visitor do with the cache what he likes: keys, versions, values."""
-    given = json.loads(request.body)
-    version = given.get("version")
-    if call.endswith("many"):
-        found = getattr(cache, call)(given["keys"], version=version)
-    else:
-        found = getattr(cache, call)(given["key"], *given.get("values", ()), version=version)
-    return JsonResponse({"found": found}, safe=False)
+def cached(request):
+    """Let visitors do with the cache whatever they like: methods, with their arguments."""
+    calls = json.loads(request.body)
+    return JsonResponse(
+        [getattr(cache, name)(*rest[:-1], version=rest[-1]) for name, *rest in calls], safe=False
+    )
 
 
 def signed(request):
@@ -157,6 +170,15 @@ def upload(request):
     return JsonResponse({"name": name, "url": default_storage.url(name)})
 
 
+def links(request):
+    """Tell where the files of each site are: a portal that shows the pictures of all."""
+    found = {}
+    for site in Site.objects.exclude(domain="example.com"):
+        with override_site(site):
+            found[site.pk] = default_storage.url("a.txt")
+    return JsonResponse(found)
+
+
 def invoice(request, name):
     return sendfile(request, name)
 
@@ -170,8 +192,7 @@ def write(request):
 
 
 def enqueue(request):
-    django_work.stored.enqueue()
-    celery_app.note.delay()
+    work.enqueue()
     return HttpResponse("enqueued")
 
 
@@ -238,11 +259,36 @@ async def wander(request):
 async def wait(request):
     """Wait until the visitor has left; tell the site of the clean-up."""
     try:
-        left[request.path] = "waiting"
+        closed.append("waiting")
         await asyncio.sleep(60)
     finally:
-        left[request.path] = told()
+        closed.append(active_site_id())
 
 
-#: What views saw that nobody waited for.
-left = {}
+def careless(request):
+    """Leave behind whatever code can leave behind."""
+    leave_behind(careless_site[0])
+    return HttpResponse("careless")
+
+
+def careless_fail(request):
+    leave_behind(careless_site[0])
+    fail(request)
+
+
+def change(request, end):
+    """Change the own site in a transaction that comes to nothing."""
+    with transaction.atomic():
+        SiteConfig.objects.filter(site=request.site).update(theme="blue")
+        add_alias(request.site, "new.example", redirect=False)
+        cache.clear()
+        with override_site(request.site.pk):  # as the transaction sees it
+            theme, text = render_to_string("look.html"), fragment(request).content.decode()
+        if end == "fail":
+            fail(request)
+        if end == "savepoint":
+            with suppress(RuntimeError), transaction.atomic():
+                add_alias(request.site, "newer.example", redirect=False)
+                fail(request)
+        transaction.set_rollback(True)
+    return JsonResponse({"theme": theme, "fragment": text})

@@ -4,12 +4,17 @@ import logging
 import re
 
 import pytest
+from django.conf import settings as django_settings
 from django.contrib.auth.models import User
 from django.contrib.flatpages.models import FlatPage
 from django.contrib.redirects.models import Redirect
 from django.core.cache import cache
+from django.http import HttpResponse
+from django.urls import path
 
+from sitefleet import override_site
 from sitefleet.canary import Canary, Crossed
+from sitefleet.canary.stores import CACHE_KEY
 from tests.canary import pages
 from tests.news.models import Article
 
@@ -23,7 +28,6 @@ def small_site(settings):
     pages.leaks.clear()
     yield
     pages.leaks.clear()
-    cache.clear()
 
 
 def test_a_site_that_keeps_to_itself_passes(site, other_site):
@@ -69,7 +73,7 @@ def test_a_shared_cache_and_shared_files_are_seen(site, other_site, settings):
     with pytest.raises(Crossed) as caught:
         Canary([site, other_site]).assert_nothing_crosses()
     assert "one shows cache default of two: cache default" in str(caught.value)
-    assert "one shows file of two: default_storage" in str(caught.value)
+    assert "two shows file of one: default_storage" in str(caught.value)
 
 
 def test_what_only_members_see_is_looked_at_when_they_sign_in(site, other_site):
@@ -144,3 +148,38 @@ def test_one_site_alone_proves_nothing(site):
 
 def test_the_fixture_looks_at_both_sites(canary):
     assert set(canary(leave=LEFT).pages) == {"one", "two"}
+
+
+def test_files_and_cached_values_are_taken_away_again(site, other_site, settings, tmp_path):
+    settings.MEDIA_ROOT = tmp_path
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "default": {"BACKEND": "sitefleet.persite.storage.SiteStorage"},
+    }
+    backend = "sitefleet.persite.cache.LocMemCache"
+    settings.CACHES = {"default": {"BACKEND": backend, "LOCATION": "canary"}}
+    report = Canary([site, other_site]).assert_nothing_crosses()
+    assert report.seen["one"] >= {"file", "cache default"}
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    for each in (site, other_site):
+        with override_site(each):
+            assert cache.get(CACHE_KEY) is None
+
+
+def test_a_setting_of_one_site_that_shows_on_another_is_seen(site, other_site, settings):
+    settings.SITEFLEET = {"FRESHNESS": 0.0, "SITE_SETTINGS": {"MOTTO": {"type": "str"}}}
+    kept = {}
+
+    def front(request):
+        kept.setdefault("motto", django_settings.MOTTO)
+        return HttpResponse(kept["motto"])
+
+    settings.ROOT_URLCONF = type("Urls", (), {"urlpatterns": [path("", front)]})
+    with pytest.raises(Crossed, match="two shows setting MOTTO of one: /"):
+        Canary([site, other_site], leave=LEFT).assert_nothing_crosses()
+
+
+def test_what_is_to_be_skipped_is_not_asked_for(site, other_site):
+    pages.leaks.add("json")
+    report = Canary([site, other_site], leave=LEFT, skip=["/api/"]).assert_nothing_crosses()
+    assert "200 /api/" not in report.pages["one"]

@@ -205,9 +205,9 @@ def test_a_site_that_goes_with_the_transaction_needs_no_clearing(one):
 
 @pytest.mark.parametrize("backend", ["LocMemCache", "DatabaseCache", "FileBasedCache"])
 def test_making_room_clears_for_good_and_no_site_in_particular(site, settings, backend, tmp_path):
+    location = str(tmp_path) if backend == "FileBasedCache" else tmp_path.name
     backend = f"sitefleet.persite.cache.{backend}"
     options = {"MAX_ENTRIES": 2, "CULL_FREQUENCY": 0}
-    location = tmp_path.name
     settings.CACHES = {"default": {"BACKEND": backend, "LOCATION": location, "OPTIONS": options}}
     call_command("createcachetable", verbosity=0)
     with override_site(site):

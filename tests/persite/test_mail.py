@@ -563,16 +563,21 @@ def test_a_real_backend_that_cannot_send_is_reported(settings, inner):
 
 
 def test_a_real_backend_that_nobody_uses_is_reported(settings):
-    switch_on(settings, backend=LOCMEM)
+    switch_on(settings, backend=SMTP)
     assert ids() == ["W382"]
     assert BACKEND in found()[0].hint
+
+
+def test_the_backend_that_django_puts_in_for_tests_is_none_that_was_forgotten(settings):
+    switch_on(settings, backend=LOCMEM)
+    assert ids() == []
 
 
 @pytest.mark.django(6, 1)
 def test_a_mailer_beside_ours_is_reported(settings):
     settings.MAILERS = {
         "default": {"BACKEND": BACKEND, "OPTIONS": {"backend": LOCMEM}},
-        "bulk": {"BACKEND": LOCMEM},
+        "bulk": {"BACKEND": SMTP},
     }
     assert ids() == ["W383"]
     assert "MAILERS['bulk']" in found()[0].msg

@@ -60,7 +60,7 @@ SPECS = {
     "MESSAGE_STORAGE": {"type": "choice", "choices": [DEFAULT_STORAGE, SESSION_STORAGE]},
 }
 if django.VERSION < (6, 0):
-    SPECS |= {name: {"field": "django.forms.JSONField"} for name in ("ADMINS", "MANAGERS")}
+    SPECS |= {name: {"field": "django.forms.JSONField"} for name in ("MANAGERS",)}
 ADDED_IN_6 = {"SECURE_CSP", "SECURE_CSP_REPORT_ONLY"}
 
 
@@ -140,11 +140,6 @@ def proof(name, value, other, *, seen=None):
 _LIST = ["a@a.org"], ["b@b.org"]
 if django.VERSION < (6, 0):
     _LIST = [["A", "a@a.org"]], [["B", "b@b.org"]]
-
-
-@proof("ADMINS", *_LIST, seen=(["a@a.org"], ["b@b.org"]))
-def _(site):
-    return site.mailed(lambda: mail.mail_admins("s", "b")).to
 
 
 @proof("MANAGERS", *_LIST, seen=(["a@a.org"], ["b@b.org"]))
@@ -409,7 +404,7 @@ def tables():
 
 
 #: In the docs it is what the newest Django wants.
-DOCUMENTED_TYPES = {"ADMINS": ("list",), "MANAGERS": ("list",)}
+DOCUMENTED_TYPES = {"MANAGERS": ("list",)}
 PAGE = Path(__file__).parents[2] / "docs/follow/settings.md"
 
 

@@ -126,6 +126,17 @@ def test_a_task_costs_one_query_more(site, django_assert_num_queries):
             work.site_id.enqueue()
 
 
+@pytest.mark.parametrize(
+    "options", [{}, {"OPTIONS": {"BACKEND": "django_tasks.NoBackend"}}, {"OPTIONS": {"BACKEND": 1}}]
+)
+def test_the_check_tells_of_a_backend_with_nothing_to_go_around(settings, options):
+    name = "sitefleet.persite.tasks.SiteBackend"
+    settings.TASKS = {"default": {"BACKEND": name, **options}}
+    (message,) = tasks.check_tasks()
+    assert message.id == "sitefleet.E403"
+    assert "OPTIONS" in message.hint
+
+
 def test_the_check_tells_of_backends_whose_workers_get_no_site(settings):
     assert tasks.check_tasks() == []
     settings.TASKS = {**work.TASKS, "bare": {"BACKEND": "django_tasks_db.DatabaseBackend"}}

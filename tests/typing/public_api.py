@@ -5,6 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, assert_type
 
 from django.contrib.sites.models import Site
+from django.core.cache import cache
+from django.core.files.storage import storages
 from django.http import HttpRequest
 
 from sitefleet import (
@@ -16,14 +18,29 @@ from sitefleet import (
     get_current_site_id,
     override_site,
 )
-from sitefleet.addresses import site_url
+from sitefleet.addresses import site_reverse, site_url
+from sitefleet.canary import Canary
+from sitefleet.canary import Report as Crossings
 from sitefleet.current import carry_async_iterable, carry_iterable
 from sitefleet.environments import Environment, get_environment
 from sitefleet.exceptions import InvalidHost, NoCurrentSite, SiteError, UnknownSite
 from sitefleet.lookup import get_site
 from sitefleet.models import Alias, SiteConfig
+from sitefleet.persite.cache import SharedKey, clear_site_cache, shared
+from sitefleet.persite.locale import site_locale
+from sitefleet.persite.signing import SiteSigner, shared_signing
+from sitefleet.persite.storage import SiteStorage
+from sitefleet.persite.tasks import enqueue_for_sites, fleet_wide
+from sitefleet.persite.websockets import group
 from sitefleet.populate import Report, populate
-from sitefleet.registry import add_alias, add_site, change_site, promote_alias, set_state
+from sitefleet.registry import (
+    add_alias,
+    add_site,
+    change_site,
+    configure_site,
+    promote_alias,
+    set_state,
+)
 from sitefleet.sync import Change, sync
 
 ALLOWED_HOSTS: list[str] = [ACCEPTED_HOST, "health.example.org"]
@@ -110,6 +127,52 @@ def changing() -> None:
     assert_type(sync(production=True), list[Change])
 
 
+def following(site: Site) -> None:
+    assert_type(configure_site(site, theme="winter", settings={"OPENS": None}), SiteConfig)
+    assert_type(site_reverse(site, "item", args=[7], query={"page": 2}), str)
+    assert_type(site_reverse(1, plain, kwargs={"pk": 7}, fragment="top"), str)
+    assert_type(shared("rates"), SharedKey)
+    cache.set(shared("rates"), {"EUR": 1.0}, timeout=60)
+    assert_type(clear_site_cache(), None)
+    clear_site_cache(site)
+    clear_site_cache(1)
+    storage = storages["default"]
+    assert isinstance(storage, SiteStorage)
+    assert_type(storage.for_site(site), SiteStorage)
+    assert_type(storage.for_site(1).save("a.txt", None), str)
+    with site_locale(), site_locale(site), site_locale(1):
+        assert_type(group("chat"), str)
+
+
+def signing() -> None:
+    assert_type(SiteSigner(salt="newsletter").sign("7"), str)
+    with shared_signing():
+        pass
+    assert_type(shared_signing()(plain)(1, text="a"), str)
+
+
+@fleet_wide
+def prune(days: int) -> int:
+    return days
+
+
+def tasks(site: Site) -> None:
+    assert_type(prune(30), int)
+    assert_type(enqueue_for_sites(plain, 1, text="a", sites=[site, "gh", 1]), int)
+    assert_type(enqueue_for_sites(plain, 1, states=["active"]), int)
+
+
+def testing(site: Site, other: Site) -> None:
+    canary = Canary([site, other.pk], leave=["cache", Alias], paths=["/news/"])
+    report = canary.assert_nothing_crosses()
+    assert_type(report, Crossings)
+    Canary(
+        [site, other],
+        factories={"news.Article": lambda site, mark: Alias(site=site, name=mark)},
+        sign_in=lambda client, _: client.login(),
+    )
+
+
 def failing() -> str:
     try:
         get_site("nowhere")
@@ -129,4 +192,9 @@ def mistakes(anything: Any) -> None:
     site_url("gh")  # type: ignore[arg-type]
     add_site("gh", "Ghana")  # type: ignore[call-arg]
     carry_site(1)  # type: ignore[type-var]
+    clear_site_cache("gh")  # type: ignore[arg-type]
+    site_reverse("gh", "item")  # type: ignore[arg-type]
+    site_locale("gh")  # type: ignore[arg-type]
+    enqueue_for_sites(plain, 1, sites=None, states=1)  # type: ignore[arg-type]
+    Canary("gh")  # type: ignore[arg-type]
     site_url(anything)

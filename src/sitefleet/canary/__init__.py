@@ -16,14 +16,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from django.core.cache import caches
-from django.core.files.base import ContentFile
-from django.core.files.storage import default_storage
 from django.urls import get_script_prefix
 
 from sitefleet.canary.crawling import SERVER_ERROR, Crawler, overheard, plain_paths
 from sitefleet.canary.marks import START, Marks
 from sitefleet.canary.planting import CannotPlant, Planter, absolute_urls, by_label
+from sitefleet.canary.stores import Stores
 from sitefleet.current import override_site
 from sitefleet.presented import shown
 from sitefleet.resolver import resolver
@@ -33,9 +31,6 @@ if TYPE_CHECKING:
 
     from django.contrib.sites.models import Site
     from django.db import models
-
-CACHE_KEY = "sitefleet-canary"
-FILE_NAME = "sitefleet-canary.txt"
 
 
 class Crossed(AssertionError):
@@ -62,18 +57,20 @@ class Canary:
     """Plants, crawls and tells.
 
     ``factories`` make rows of models where the canary cannot, by model or label: a function of the
-    site and the mark. ``leave`` names models (or ``"cache"``, ``"files"``) that are shared on
-    purpose. ``paths`` are asked for besides those that are found. ``sign_in`` is called with each
-    client and its site: ``lambda client, site: client.force_login(user)``.
+    site and the mark. ``leave`` names models (or ``"cache"``, ``"files"``, ``"settings"``) that are
+    shared on purpose. ``paths`` are asked for besides those that are found, and none that begins
+    with one of ``skip``, such as ``/admin/`` for those who see all sites. ``sign_in`` is called with
+    each client and its site: ``lambda client, site: client.force_login(user)``.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what there is to say of it, by keyword
         self,
         sites: Sequence[Site | int],
         *,
         factories: Mapping[Any, Callable[[Site, str], models.Model | None]] | None = None,
         leave: Iterable[Any] = (),
         paths: Iterable[str] = (),
+        skip: Iterable[str] = (),
         sign_in: Callable[[Any, Site], None] | None = None,
     ) -> None:
         self.sites = [resolver.site(site if isinstance(site, int) else site.pk) for site in sites]
@@ -83,27 +80,42 @@ class Canary:
         self.slugs = {site.pk: getattr(shown(site), "slug", str(site.pk)) for site in self.sites}
         self.marks = Marks([(site, self.slugs[site.pk]) for site in self.sites])
         self.left = {item if isinstance(item, str) else item._meta.label for item in leave}
+        self.stores = Stores(self.marks, self.left)
         self.planter = Planter(self.marks, by_label(factories or {}))
         self.paths = list(paths)
+        self.skip = tuple(skip)
         self.sign_in = sign_in
         self.report = Report()
 
     def assert_nothing_crosses(self) -> Report:
-        """Plant, crawl, and raise Crossed when anything crossed; return the report."""
+        """Plant, crawl, and raise Crossed when anything crossed; return the report.
+
+        Files and cached values are taken away again; rows go with the transaction of the test.
+        """
+        try:
+            self._plant_and_crawl()
+        finally:
+            for site in self.sites:
+                with override_site(site):
+                    self.stores.clean()
+                    self.planter.delete_files(site)
+        problems = self.report.crossings + self.report.failures
+        if problems:
+            raise Crossed("\n".join(problems))
+        return self.report
+
+    def _plant_and_crawl(self) -> None:
         own = {site.pk: self._plant(site) for site in self.sites}
         for site in self.sites:
             with override_site(site):
-                self._look_at_stores(site)
+                for where, text in self.stores.look():
+                    self._look(site, where, text)
         found = {site.pk: self._crawl(site, own[site.pk]) for site in self.sites}
         everywhere = dict.fromkeys(path for paths in found.values() for path in paths)
         for site in self.sites:
             self._ask(site, [path for path in everywhere if path not in found[site.pk]])
             if not self.report.seen.get(self.slugs[site.pk]):
                 self._fail(f"{self.slugs[site.pk]}: no page shows anything that was planted.")
-        problems = self.report.crossings + self.report.failures
-        if problems:
-            raise Crossed("\n".join(problems))
-        return self.report
 
     def _plant(self, site: Site) -> list[str]:
         """Mark what is a site's own; return where rows say that they are to be seen."""
@@ -124,23 +136,10 @@ class Canary:
                 if rows:
                     planted.append(model._meta.label)
                 paths += absolute_urls(rows)
-            for alias in [] if "cache" in self.left else caches:
-                caches[alias].set(CACHE_KEY, self.marks.of(site, f"cache {alias}"))
-            if "files" not in self.left:
-                default_storage.delete(FILE_NAME)
-                mark = self.marks.of(site, "file")
-                name = default_storage.save(FILE_NAME, ContentFile(mark.encode()))
-                if name != FILE_NAME:
-                    self._fail(f"{slug}: {FILE_NAME} was there already: files are not the site's.")
+            for problem in self.stores.plant(site):
+                self._fail(f"{slug}: {problem}")
         resolver.expire()
         return paths
-
-    def _look_at_stores(self, site: Site) -> None:
-        for alias in [] if "cache" in self.left else caches:
-            self._look(site, f"cache {alias}", str(caches[alias].get(CACHE_KEY)))
-        if "files" not in self.left and default_storage.exists(FILE_NAME):
-            with default_storage.open(FILE_NAME) as file:
-                self._look(site, "default_storage", file.read().decode())
 
     def _crawl(self, site: Site, paths: list[str]) -> list[str]:
         """Ask a site for all its pages; return their paths."""
@@ -154,7 +153,7 @@ class Canary:
         visitors = [None] if self.sign_in is None else [None, self.sign_in]
         for sign_in in visitors:
             with overheard() as heard:
-                crawler = Crawler(site, sign_in)
+                crawler = Crawler(site, sign_in, self.skip)
                 pages = crawler.crawl(paths) if follow else map(crawler.ask, paths)
                 for page in pages:
                     asked.append(page.path)

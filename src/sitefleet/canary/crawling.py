@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import logging
+from collections import Counter
 from contextlib import contextmanager
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 SERVER_ERROR = 500
 #: Of one site; a calendar that goes on for ever is a site like any other.
 PAGES = 1000
+#: Of one path, with other queries: lists can be sorted and filtered in very many ways.
+VARIANTS = 5
 LINKS = {"a": "href", "link": "href", "img": "src", "script": "src", "form": "action"}
 #: To log out is the end of a crawl.
 ENDING = ("logout",)
@@ -50,7 +53,13 @@ class _Links(HTMLParser):
 class Crawler:
     """Asks one site for pages, as one visitor."""
 
-    def __init__(self, site: Site, sign_in: Callable[[Any, Site], None] | None = None) -> None:
+    def __init__(
+        self,
+        site: Site,
+        sign_in: Callable[[Any, Site], None] | None = None,
+        skip: tuple[str, ...] = (),
+    ) -> None:
+        self.skip = skip
         self.client = client_for(site, raise_request_exception=False)
         self.host = self.client.address.host
         if sign_in is not None:
@@ -58,17 +67,24 @@ class Crawler:
 
     def crawl(self, paths: Iterable[str]) -> Iterator[Page]:
         """Yield the pages at ``paths`` and all that they lead to on this host."""
-        waiting = list(dict.fromkeys(paths))
+        waiting = [path for path in dict.fromkeys(paths) if not path.startswith(self.skip)]
         known = set(waiting)
+        variants: Counter[str] = Counter()
         asked = 0
         while waiting and asked < PAGES:
             page = self.ask(waiting.pop(0))
             asked += 1
             yield page
             for path in self._links(page):
-                if path not in known and not any(word in path for word in ENDING):
-                    known.add(path)
-                    waiting.append(path)
+                bare = path.partition("?")[0]
+                if path in known or variants[bare] >= VARIANTS or not self._is_wanted(path):
+                    continue
+                known.add(path)
+                variants[bare] += 1
+                waiting.append(path)
+
+    def _is_wanted(self, path: str) -> bool:
+        return not path.startswith(self.skip) and not any(word in path for word in ENDING)
 
     def ask(self, path: str) -> Page:
         """Return the page at a path within the site."""
@@ -79,7 +95,6 @@ class Crawler:
         head = "\n".join(f"{name}: {value}" for name, value in response.items())
         cookies = response.cookies.output()
         text = f"{head}\n{cookies}\n\n{body.decode('utf-8', 'replace')}"
-        response.close()
         return Page(path, response.status_code, text)
 
     def _links(self, page: Page) -> Iterator[str]:

@@ -89,6 +89,7 @@ class Planter:
         self.marks = marks
         self.factories = factories
         self.paths = models_of_sites()
+        self._files: list[tuple[int, Any, str]] = []
 
     def plant(self, model: Model, site: Site) -> list[models.Model]:
         """Mark rows of a site, one that is made where there are none; return them.
@@ -180,7 +181,14 @@ class Planter:
         getattr(row, field.name).save("canary.txt", ContentFile(mark.encode()), save=False)
         name = getattr(row, field.name).name
         row.__class__._base_manager.filter(pk=row.pk).update(**{field.attname: name})
+        self._files.append((site.pk, field.storage, name))
         return True
+
+    def delete_files(self, site: Site) -> None:
+        """Delete the files that were made for rows of a site; to be called under it."""
+        for pk, storage, name in self._files:
+            if pk == site.pk:
+                storage.delete(name)
 
 
 def _takes_text(field: Any) -> bool:

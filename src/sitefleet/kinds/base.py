@@ -84,5 +84,8 @@ class Kind:
 
 def shorten(value: Any) -> str:
     """Return a value as a message shows it: in one line, and not too long."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except RecursionError:
+        text = f"{type(value).__name__} of many levels"
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.core.serializers.json import DjangoJSONEncoder
+from django.forms.fields import InvalidJSONInput
 from django.utils.translation import gettext_lazy as _
 
 from sitefleet.kinds.base import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
+#: Levels of lists and dictionaries. Python's own limit depends on where it is read.
+DEPTH = 32
 #: The escape of a character that is zero, and not a backslash with some letters behind it.
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -29,6 +32,7 @@ class Json(Kind):
     def check(self, value: Any) -> None:
         if value is None or not _is_json(value):
             raise self.wrong(value)
+        _check_depth(value)
 
     def parse(self, text: str) -> Any:
         try:
@@ -38,7 +42,27 @@ class Json(Kind):
         return self.load(value)
 
     def form_field(self, hint: str, **kwargs: Any) -> forms.Field:
-        return self.input(forms.JSONField, hint, **kwargs)
+        return self.input(JsonField, hint, **kwargs)
+
+
+class JsonField(forms.JSONField):
+    """Django's, which does not stumble over what is nested too deep to be read."""
+
+    def to_python(self, value: Any) -> Any:
+        try:
+            found = super().to_python(value)
+        except RecursionError:
+            raise _too_deep() from None
+        _check_depth(found)
+        return found
+
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        try:
+            found = super().bound_data(data, initial)
+            _check_depth(found)
+        except (RecursionError, ValidationError):
+            return InvalidJSONInput(data)
+        return found
 
 
 class Custom(Kind):
@@ -70,9 +94,11 @@ class Custom(Kind):
     def dump(self, value: Any) -> Any:
         try:
             shown = json.dumps(self.field.prepare_value(value), cls=DjangoJSONEncoder)
-        except (TypeError, ValueError):
+        except (RecursionError, TypeError, ValueError):
             raise self.wrong(value) from None
-        return json.loads(shown)
+        kept = json.loads(shown)
+        _check_depth(kept)
+        return kept
 
     def clean(self, value: Any) -> Any:
         found = self.load(value)
@@ -90,7 +116,10 @@ class Custom(Kind):
     def _checked(self, clean: Callable[..., Any]) -> Callable[..., Any]:
         # Not a validator: some fields make their value after those have run.
         def checked(*args: Any) -> Any:
-            value = clean(*args)
+            try:
+                value = clean(*args)
+            except RecursionError:  # Django's JSONField
+                raise _too_deep() from None
             if value not in self.field.empty_values:
                 self.check(value)
             return value
@@ -104,6 +133,25 @@ class Custom(Kind):
             raise TypeError(message)
         field.required = field.widget.is_required = False
         return field
+
+
+def _check_depth(value: Any) -> None:
+    level = [value]
+    for _level in range(DEPTH + 1):
+        level = [inner for item in level for inner in _inside(item)]
+    if level:
+        raise _too_deep()
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _too_deep() -> ValidationError:
+    message = _("It is nested more than %(depth)s levels deep.")
+    return ValidationError(message, code="too_deep", params={"depth": DEPTH})
 
 
 def _is_json(value: Any) -> bool:

@@ -27,10 +27,10 @@ from django.core.cache.backends.dummy import DummyCache
 from django.db import connections, models, router, transaction
 from django.db.models.functions import Greatest
 from django.db.models.signals import pre_save
-from django.utils.module_loading import import_string
 
 from sitefleet.addresses import site_id
 from sitefleet.current import get_current_site_id
+from sitefleet.dotted import imported
 from sitefleet.exceptions import NoCurrentSite
 from sitefleet.models import SiteConfig, registry_lock
 from sitefleet.options import current_site
@@ -249,12 +249,12 @@ def check_caches(**_: Any) -> list[checks.CheckMessage]:
 
 
 def _check_cache(alias: str) -> Iterator[checks.CheckMessage]:
-    backend = _imported(settings.CACHES[alias].get("BACKEND"))
+    backend = imported(settings.CACHES[alias].get("BACKEND"))
     if not isinstance(backend, type) or issubclass(backend, DummyCache):
         return  # What cannot be imported, Django tells.
     named = settings.CACHES[alias].get("KEY_FUNCTION")
     per_site, ready = issubclass(backend, PerSiteCache), globals().get(backend.__name__)
-    function = inspect.unwrap(_imported(named or (make_key if per_site else None)))
+    function = inspect.unwrap(imported(named or (make_key if per_site else None)))
     line = f'CACHES["{alias}"]["{{}}"] = "{__name__}.{{}}"'.format
     keyed, own = line("KEY_FUNCTION", "make_key"), ""
     if not per_site and isinstance(ready, type) and issubclass(ready, backend):
@@ -271,13 +271,6 @@ def _check_cache(alias: str) -> Iterator[checks.CheckMessage]:
         message = f"The cache {alias!r} is not keyed by site: sites see what others keep there."
         hint = f"{own or keyed}. To share it on purpose: {line('KEY_FUNCTION', 'shared_by_all')}."
         yield checks.Warning(message, hint=hint, id="sitefleet.W301")
-
-
-def _imported(named: Any) -> Any:
-    try:
-        return import_string(named) if isinstance(named, str) else named
-    except ImportError:
-        return None
 
 
 def connect() -> None:

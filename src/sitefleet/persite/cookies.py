@@ -11,26 +11,26 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
 from django.core import checks
 
 from sitefleet import hosts
+from sitefleet.checking import SITE_MIDDLEWARE
 from sitefleet.conf import find_problems, get_conf
 from sitefleet.cookie_names import django_cookies, is_host_only, received, rename, sent_names
 from sitefleet.exceptions import InvalidHost
+from sitefleet.hybrid import HybridMiddleware
 from sitefleet.prefixes import mounted_prefix
 from sitefleet.suffixes import is_public_suffix
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Iterator
 
     from django.http import HttpRequest
     from django.http.response import HttpResponseBase
 
     from sitefleet.conf import Conf
 
-SITE_MIDDLEWARE = "sitefleet.middleware.SiteMiddleware"
 #: Middleware that reads or sets cookies, or keeps responses with them.
 LATER_MIDDLEWARE = (
     "django.middleware.cache.UpdateCacheMiddleware",
@@ -43,19 +43,8 @@ LATER_MIDDLEWARE = (
 COOKIES = ("SESSION_COOKIE", "CSRF_COOKIE", "LANGUAGE_COOKIE")
 
 
-class CookieMiddleware:
+class CookieMiddleware(HybridMiddleware):
     """Give Django's cookies the names and the domain that the settings ask for."""
-
-    sync_capable = True
-    async_capable = True
-
-    def __init__(
-        self, get_response: Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
-    ) -> None:
-        self.get_response: Any = get_response
-        self.is_async = iscoroutinefunction(get_response)
-        if self.is_async:
-            markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         """Answer a request."""

@@ -8,7 +8,6 @@ for a parent domain, as every site below it can, has a token that fits.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core import checks
@@ -17,14 +16,10 @@ from django.middleware import csrf
 
 from sitefleet import hosts
 from sitefleet.current import active_site_id
-from sitefleet.lookup import listed_match
-from sitefleet.presented import shown
-from sitefleet.resolver import resolver
+from sitefleet.origins import is_own
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
-
-    from sitefleet.pipeline import Match
 
 _KEPT: Any = vars(csrf.CsrfViewMiddleware)
 DJANGO_MIDDLEWARE = "django.middleware.csrf.CsrfViewMiddleware"
@@ -44,7 +39,7 @@ class CsrfViewMiddleware(csrf.CsrfViewMiddleware):
     allowed_origin_subdomains = property(_KEPT["allowed_origin_subdomains"].func)
 
     def _origin_verified(self, request: HttpRequest) -> bool:
-        own = is_own(request, request.META["HTTP_ORIGIN"])
+        own = _is_own(request, request.META["HTTP_ORIGIN"])
         if own is None:
             own = bool(super()._origin_verified(request))  # type: ignore[misc]  # the stubs lack it
         return own
@@ -52,39 +47,15 @@ class CsrfViewMiddleware(csrf.CsrfViewMiddleware):
     def _check_referer(self, request: HttpRequest) -> None:
         # Django asks this of HTTPS requests that tell no origin.
         referer = request.META.get("HTTP_REFERER", "")
-        own = is_own(request, referer)
+        own = _is_own(request, referer)
         if own is None:
             super()._check_referer(request)  # type: ignore[misc]
         elif not own:
             raise csrf.RejectRequest(csrf.REASON_BAD_REFERER % referer)
 
 
-def is_own(request: HttpRequest, url: str) -> bool | None:
-    """Tell whether the page at ``url`` is one of the current site.
-
-    False for a page of another site, None for one that is on no host of the fleet, or on a host,
-    a port or by a scheme that the site is not served by. At most one query, for a host that this
-    process has not seen yet.
-    """
-    try:
-        parts = urlsplit(url)
-        host = hosts.normalize_header(parts.netloc)
-        spelled_out = parts.port in hosts.DEFAULT_PORTS  # which no browser does
-    except ValueError:
-        return None
-    if parts.scheme not in {"http", "https"}:
-        return None
-    own_host = _host_of(request)
-    if host != own_host:
-        matches = _matches(host)
-        if any(match.site.pk != active_site_id() for match in matches):
-            return False
-        if not any(_serves(match, host, own_host) for match in matches):
-            return None
-    # A page that came by HTTPS is never less to be trusted. It is what browsers see where a proxy
-    # takes HTTPS and does not say so.
-    secure = parts.scheme == "https" or not request.is_secure()
-    return True if secure and not spelled_out else None
+def _is_own(request: HttpRequest, url: str) -> bool | None:
+    return is_own(url, active_site_id(), _host_of(request), secure=request.is_secure())
 
 
 def _host_of(request: HttpRequest) -> str:
@@ -92,21 +63,6 @@ def _host_of(request: HttpRequest) -> str:
         return hosts.normalize_header(request.get_host())
     except DisallowedHost:
         return ""  # as with no SiteMiddleware: all hosts of the fleet are those of others
-
-
-def _matches(host: str) -> list[Match]:
-    """Return what a host leads to: several sites where they are told apart by their paths."""
-    entry = resolver.find(host)
-    matches = [match for match in (entry.root, *entry.below) if match is not None]
-    listed = None if matches else listed_match(host)
-    return matches if listed is None else [listed]
-
-
-def _serves(match: Match, host: str, own_host: str) -> bool:
-    """Tell whether the site answers at a host that leads to it, and at this port."""
-    view = shown(match.site)
-    served = (own_host, match.name, view.host if view else "")
-    return not match.redirect and hosts.split(host)[1] in {hosts.split(name)[1] for name in served}
 
 
 def connect() -> None:

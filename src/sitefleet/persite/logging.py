@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from django.core import checks
 from django.http import HttpRequest
-from django.utils.module_loading import import_string
 
 from sitefleet import hosts
 from sitefleet.current import current_state, override_site
+from sitefleet.dotted import names_a
 from sitefleet.following import configured
 from sitefleet.presented import shown
 
@@ -51,11 +51,13 @@ class SiteFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Put the site into a record."""
         if not hasattr(record, "site_id"):
-            record.site_id, record.site_slug = _site_of_now()
+            site_id, site_slug = _site_of_now()
             request = getattr(record, "request", None)
-            if record.site_id == NO_ID and isinstance(request, HttpRequest):
+            if site_id == NO_ID and isinstance(request, HttpRequest):
                 # Django tells of a 404, and the like, when the request has left the middleware.
-                record.site_id, record.site_slug = _told(shown(getattr(request, "site", None)))
+                site: Any = getattr(request, "site", None)
+                site_id, site_slug = _told(shown(site))
+            record.site_id, record.site_slug = site_id, site_slug
         return True
 
 
@@ -114,7 +116,8 @@ def check_formats(**_: Any) -> list[checks.CheckMessage]:
 
 def _without_site(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     handlers = config.get("handlers", {})
-    ours = {name for name, item in config.get("filters", {}).items() if _is_ours(item.get("()"))}
+    filters = config.get("filters", {})
+    ours = {name for name, item in filters.items() if names_a(item.get("()"), SiteFilter)}
 
     def has_site(name: str) -> bool:
         filters = handlers[name].get("filters", ())
@@ -134,11 +137,3 @@ def _without_site(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         lacking = [field for field in found if field not in formatter.get("defaults", {})]
         if lacking and not has_site(name):
             yield name, lacking[0]
-
-
-def _is_ours(factory: Any) -> bool:
-    try:
-        made = import_string(factory) if isinstance(factory, str) else factory
-    except ImportError:
-        return False
-    return isinstance(made, type) and issubclass(made, SiteFilter)

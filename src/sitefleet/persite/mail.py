@@ -30,10 +30,11 @@ from django.utils.module_loading import import_string
 from sitefleet import hosts
 from sitefleet.conf import Conf, get_conf
 from sitefleet.current import current_state
+from sitefleet.dotted import imported, names_a
 from sitefleet.environments import get_environment
 from sitefleet.exceptions import InvalidHost, InvalidSetting
 from sitefleet.following import configured
-from sitefleet.presented import shown
+from sitefleet.options import asked_site
 from sitefleet.resolver import resolver
 
 if TYPE_CHECKING:
@@ -45,6 +46,11 @@ if TYPE_CHECKING:
 
 BACKEND = "sitefleet.persite.mail.EmailBackend"
 SMTP = "django.core.mail.backends.smtp.EmailBackend"
+#: What Django's test set-up puts in the place of all others.
+OF_TESTS = "django.core.mail.backends.locmem.EmailBackend"
+
+#: Ports of one message that are looked up.
+PORTS = 8
 
 #: A link to one of some hosts. Without a scheme only where links stand; never inside of another
 #: address. The host ends there: alias.example.evil.test and alias.example@evil.test are others.
@@ -104,9 +110,12 @@ class Links:
         names = "|".join(re.escape(name) for name in sorted({asked, self.own_name}))
         pattern = _LINK.format(names=names, mount=re.escape(self.mount))
         self.pattern = re.compile(pattern, re.IGNORECASE | re.VERBOSE)
+        #: Whether hosts with a port are those of others, as far as one message has asked.
+        self.others: dict[str, bool] = {}
 
     def put_into(self, message: EmailMessage) -> None:
         """Change the links in the bodies and in the headers of a message."""
+        self.others.clear()
         message.body = self.rewrite(message.body)
         headers = message.extra_headers
         message.extra_headers = {name: self.rewrite(value) for name, value in headers.items()}
@@ -134,7 +143,15 @@ class Links:
         return f"{self.own}{mount}{self.path_prefix}"
 
     def _is_of_others(self, host: str) -> bool:
-        """Tell whether a host with a port is one of other sites: any other port is made up."""
+        """Tell whether a host with a port is one of other sites: any other port is made up.
+
+        A message is looked up `PORTS` of them: who writes into it must not make many queries.
+        """
+        if host not in self.others:
+            self.others[host] = len(self.others) < PORTS and self._leads_to_others(host)
+        return self.others[host]
+
+    def _leads_to_others(self, host: str) -> bool:
         try:
             entry = resolver.find(host)
         except (DatabaseError, InvalidHost, SynchronousOnlyOperation):
@@ -148,17 +165,11 @@ def links_of_request() -> Links | None:
 
     None also for a site that has no host of its own here.
     """
-    state = current_state.get()
-    asked = None if state is None else state[1]
-    # Inside of the request another site may have been entered: the one that was asked for lies
-    # below.
-    while state is not None and state[2] is not None:
-        state = state[2]
-    view = None if state is None else shown(state[3])  # type: ignore[arg-type]
-    if not asked or view is None:
+    state, view = current_state.get(), asked_site()
+    if state is None or not state[1] or view is None:
         return None
     try:
-        return Links(asked, view)
+        return Links(state[1], view)
     except InvalidHost:  # a name that came in past all validation, or none
         return None
 
@@ -180,7 +191,7 @@ def check_mailers(**_: Any) -> list[checks.CheckMessage]:
         return []  # check_settings says it.
     mailers = list(_mailers())
     ours = [(name, inner) for name, path, inner in mailers if path == BACKEND]
-    others = [name for name, path, _ in mailers if path != BACKEND]
+    others = [name for name, path, _ in mailers if path not in {BACKEND, OF_TESTS}]
     found: list[checks.CheckMessage] = [
         checks.Error(
             f"{name} sends by {inner or fallback!r}, which is no backend that could.",
@@ -190,11 +201,11 @@ def check_mailers(**_: Any) -> list[checks.CheckMessage]:
         for name, inner in ours
         if not _can_send(inner or fallback)
     ]
-    if not ours and fallback != Conf().MAIL_BACKEND:
+    if others and not ours and fallback != Conf().MAIL_BACKEND:
         found.append(
             checks.Warning(
                 "SITEFLEET['MAIL_BACKEND'] is set, but mails do not go by way of sitefleet.",
-                hint=f'Write "{BACKEND}" for {others[0] if others else "the backend"}.',
+                hint=f'Write "{BACKEND}" for {others[0]}.',
                 id="sitefleet.W382",
             )
         )
@@ -222,8 +233,4 @@ def _mailers() -> Iterator[tuple[str, str, str]]:
 
 
 def _can_send(path: str) -> bool:
-    try:
-        backend = import_string(path)
-    except ImportError:
-        return False
-    return not (isinstance(backend, type) and issubclass(backend, EmailBackend))
+    return imported(path) is not None and not names_a(path, EmailBackend)

@@ -14,9 +14,8 @@ from __future__ import annotations
 import os
 from threading import Lock
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -25,6 +24,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from sitefleet.conf import get_conf
+from sitefleet.hybrid import HybridMiddleware
 from sitefleet.presented import shown
 
 if TYPE_CHECKING:
@@ -84,21 +84,16 @@ class SiteMetrics:
         return slug if slug in self._sites else OTHER_SITES
 
 
-class MetricsMiddleware:
+class MetricsMiddleware(HybridMiddleware):
     """Count requests by site. A subclass may have ``metrics`` in a registry of its own."""
 
-    sync_capable = True
-    async_capable = True
     metrics = SiteMetrics()
 
     def __init__(
         self, get_response: Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
     ) -> None:
-        self.get_response: Any = get_response
+        super().__init__(get_response)
         self.limit = get_conf().METRICS_SITES
-        self.is_async = iscoroutinefunction(get_response)
-        if self.is_async:
-            markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         """Answer a request, and count it."""

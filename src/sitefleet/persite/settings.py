@@ -8,17 +8,17 @@ it, and for a setting that is not declared nothing.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
 from django.core import checks
 from django.core.exceptions import ValidationError
 from django.core.signals import setting_changed
-from django.db import DatabaseError, router
 from django.utils.functional import Promise
 
+from sitefleet.checking import LOOKED_AT, look_into
 from sitefleet.conf import find_problems as find_wrong_settings
-from sitefleet.conf import get_conf
 from sitefleet.declared import MISSING, Declaration, declarations, find_problems
 from sitefleet.following import configured, follow, stop_following
 from sitefleet.kinds import shorten
@@ -34,8 +34,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("sitefleet")
 
-#: Rows that the check looks at; it is to stay quick on a large fleet.
-LOOKED_AT = 10_000
+
+class _Reading:
+    """Under which declarations values are read: another object when any of them may differ."""
+
+    epoch: ClassVar[object] = object()
+
+
 #: Values that cannot be used and were told, at most.
 TOLD = 1000
 #: Settings on which it depends what a stored value is.
@@ -44,8 +49,6 @@ WATCHED_SETTINGS = frozenset({"SITEFLEET", "LANGUAGES", "USE_TZ"})
 #: What Django's settings object remembers, and forgets when a setting is changed. Behind our
 #: properties it is free, and holds what counts where a site has no value of its own.
 _of_project: dict[str, Any] = vars(settings)
-#: The values of a site by what is stored of it: that is one object as long as nothing changes.
-_values: dict[int, tuple[Mapping[str, Any], dict[str, Any]]] = {}
 _following: set[str] = set()
 _told: set[tuple[int, str, str]] = set()
 
@@ -60,7 +63,7 @@ def connect() -> None:
 
 def install() -> None:
     """Let just those settings follow the site that are declared now."""
-    _values.clear()
+    _Reading.epoch = object()
     # With settings that cannot be used the checks are to speak, and not this line.
     declared = {} if find_wrong_settings() else declarations()
     for name in _following - declared.keys():
@@ -100,6 +103,8 @@ def _reader(declaration: Declaration) -> Callable[[LazySettings], Any]:
             value = configured(name, default)
             if value is MISSING:
                 raise AttributeError(name) from None  # as for any setting that is not set
+            if value is default and isinstance(value, (dict, list, set)):
+                return deepcopy(value)  # one site must not change it for all others
             _of_project[name] = value
             return value
 
@@ -108,15 +113,13 @@ def _reader(declaration: Declaration) -> Callable[[LazySettings], Any]:
 
 def _own_values(view: Shown) -> dict[str, Any]:
     stored = view.options.stored
-    known = _values.get(id(stored))
-    if known is not None and known[0] is stored:
-        return known[1]
+    epoch, parsed = _Reading.epoch, stored.parsed
+    if parsed is not None and parsed[0] is epoch:
+        return parsed[1]
     values, wrong = site_values(stored)
     for name, error in wrong.items():
         _tell(view, name, stored[name], error)
-    if len(_values) >= get_conf().CACHE_SIZE:
-        _values.clear()
-    _values[id(stored)] = stored, values
+    stored.parsed = epoch, values
     return values
 
 
@@ -179,13 +182,7 @@ def check_stored_values(
     databases: Sequence[str] | None = None, **_: Any
 ) -> list[checks.CheckMessage]:
     """Look at values that came in past validation, or before their declaration was this one."""
-    using = router.db_for_read(SiteConfig)
-    if not databases or using not in databases or find_wrong_settings():
-        return []
-    try:
-        return list(_check_rows(using))
-    except DatabaseError:
-        return []  # No tables yet: `migrate` is going to run, and this check with it.
+    return look_into(databases, _check_rows)
 
 
 def _check_rows(using: str) -> Iterator[checks.CheckMessage]:

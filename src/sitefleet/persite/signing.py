@@ -38,9 +38,9 @@ from django.core.signals import setting_changed
 from django.core.signing import Signer, TimestampSigner
 from django.urls import get_resolver
 from django.utils.encoding import force_bytes
-from django.utils.module_loading import import_string
 
 from sitefleet.current import active_site_id, get_current_site_id
+from sitefleet.dotted import imported, names_a
 from sitefleet.exceptions import InvalidSetting, NoCurrentSite
 from sitefleet.following import configured, follow, stop_following
 from sitefleet.generators import adrive, drive
@@ -183,9 +183,9 @@ def _setting_changed(setting: str, **_: Any) -> None:
 
 
 def _switch() -> None:
-    backend = _backend()
+    backend = configured("SIGNING_BACKEND")
     # Whoever meant something that cannot be imported did not mean one key for all sites.
-    if backend is None or _is_ours(backend):
+    if imported(backend) is None or names_a(backend, SiteSigner):
         follow("SECRET_KEY", _read_key)
         follow("SECRET_KEY_FALLBACKS", _read_fallbacks)
         for name, method in SESSION_HASHES.items():
@@ -195,17 +195,6 @@ def _switch() -> None:
         stop_following("SECRET_KEY_FALLBACKS")
         for name, method in SESSION_HASHES.items():
             setattr(AbstractBaseUser, name, method)
-
-
-def _backend() -> object | None:
-    try:
-        return cast("object", import_string(configured("SIGNING_BACKEND")))
-    except ImportError:
-        return None
-
-
-def _is_ours(backend: object) -> bool:
-    return isinstance(backend, type) and issubclass(backend, SiteSigner)
 
 
 def _read_key(lazy: Any) -> str | bytes:
@@ -225,8 +214,8 @@ def _configured(lazy: Any, name: str) -> Any:
 
 def check_backend(**_: Any) -> list[checks.CheckMessage]:
     """Look at the switch."""
-    backend, name = _backend(), configured("SIGNING_BACKEND")
-    if backend is None:
+    name = configured("SIGNING_BACKEND")
+    if imported(name) is None:
         return [
             checks.Error(
                 f"SIGNING_BACKEND is {name!r}, which cannot be imported.",
@@ -234,7 +223,7 @@ def check_backend(**_: Any) -> list[checks.CheckMessage]:
                 id="sitefleet.E371",
             )
         ]
-    if _is_ours(backend):
+    if names_a(name, SiteSigner):
         return []
     own = name.startswith("django.")
     return [

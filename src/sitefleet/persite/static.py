@@ -22,8 +22,8 @@ from django.contrib.staticfiles.storage import ManifestStaticFilesStorage, Stati
 from django.contrib.staticfiles.utils import get_files
 from django.core import checks
 from django.core.files.storage import FileSystemStorage
-from django.utils.module_loading import import_string
 
+from sitefleet.dotted import names_a
 from sitefleet.exceptions import InvalidSetting
 from sitefleet.themes import ByTheme, current_theme, theme_folders, theme_names
 
@@ -132,26 +132,19 @@ def check_static(**_: Any) -> list[checks.CheckMessage]:
 
 
 def _check_wiring(theme: str) -> Iterator[checks.CheckMessage]:
-    if not any(_is_a(finder, ThemeFinder) for finder in settings.STATICFILES_FINDERS):
+    if not any(names_a(finder, ThemeFinder) for finder in settings.STATICFILES_FINDERS):
         yield checks.Warning(
             f"The theme {theme!r} has static files, and no finder finds them.",
             hint=f'STATICFILES_FINDERS = [..., "{FINDER}"]',
             id="sitefleet.W313",
         )
-    if not _is_a(settings.STORAGES.get("staticfiles", {}).get("BACKEND", ""), Themed):
+    storage: Any = settings.STORAGES.get("staticfiles", {})
+    if not names_a(storage.get("BACKEND"), Themed):
         yield checks.Warning(
             f"The theme {theme!r} has static files, and {{% static %}} does not link to them.",
             hint=f'STORAGES = {{..., "staticfiles": {{"BACKEND": "{STORAGE}"}}}}',
             id="sitefleet.W314",
         )
-
-
-def _is_a(path: str, wanted: type) -> bool:
-    try:
-        found = import_string(path)
-    except ImportError:
-        return False  # Django says it.
-    return isinstance(found, type) and issubclass(found, wanted)
 
 
 def connect() -> None:

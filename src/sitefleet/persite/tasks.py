@@ -38,6 +38,7 @@ from sitefleet.background import (
     working_on,
 )
 from sitefleet.current import T, active_site_id, override_site
+from sitefleet.dotted import names_a
 from sitefleet.exceptions import SiteError
 
 if TYPE_CHECKING:
@@ -254,8 +255,10 @@ def check_tasks(**_: Any) -> list[checks.CheckMessage]:
     found: list[checks.CheckMessage] = []
     for alias, params in getattr(settings, "TASKS", {}).items():
         named = params.get("BACKEND", "")
-        backend = _imported(named)
-        if named in HARMLESS or (isinstance(backend, type) and issubclass(backend, SiteBackend)):
+        if named in HARMLESS:
+            continue
+        if names_a(named, SiteBackend):
+            found += _check_inner(alias, params)
             continue
         found.append(
             checks.Warning(
@@ -266,6 +269,15 @@ def check_tasks(**_: Any) -> list[checks.CheckMessage]:
             )
         )
     return found
+
+
+def _check_inner(alias: str, params: dict[str, Any]) -> list[checks.CheckMessage]:
+    try:
+        _inner(alias, params)
+    except ImproperlyConfigured as error:
+        hint = f"Write {LINE.format(alias, 'django_tasks_db.DatabaseBackend')}"
+        return [checks.Error(str(error), hint=hint, id="sitefleet.E403")]
+    return []
 
 
 def check_celery(**_: Any) -> list[checks.CheckMessage]:
@@ -284,10 +296,3 @@ def check_celery(**_: Any) -> list[checks.CheckMessage]:
             id="sitefleet.W402",
         )
     ]
-
-
-def _imported(named: Any) -> Any:
-    try:
-        return import_string(named) if isinstance(named, str) else named
-    except ImportError:
-        return None

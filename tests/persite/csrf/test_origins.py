@@ -94,6 +94,8 @@ def test_row_3_a_forwarded_host_does_not_make_an_origin_ones_own(fleet, settings
         ("https://ported.example.org:8443", 200),
         ("https://ported.example.org:9999", 403),
         ("https://served.example.org:9000", 403),
+        (f"https://{TWO}:443", 200),
+        (f"https://{TWO}:80", 403),
         (f"https://{TWO}:9000", 403),
         ("https://served.example.org:80", 403),
         ("http://served.example.org", 403),

@@ -94,12 +94,20 @@ ORIGINS = [
     ("https://ONE.example.org:443", True),
     ("https://alias.example.net", True),
     ("https://trusted.example", True),
+    ("https://any.wild.example", True),
+    ("http://any.wild.example", False),
+    ("https://anywild.example", False),
+    ("https://evil.example#.wild.example", False),
+    ("https://of-two.wild.example", False),
+    ("https://redirected.example", False),
+    ("https://listed.example", False),
     ("https://two.example.org", False),
     ("https://also-two.example", False),
     ("https://evil.example", False),
     ("https://one.example.org.evil.example", False),
     ("https://evil-one.example.org", False),
     ("https://one.example.org:8443", False),
+    ("https://one.example.org:80", False),
     ("https://one.example.org@evil.example", False),
     ("https://one.example.org, https://two.example.org", False),
     ("one.example.org", False),
@@ -115,8 +123,13 @@ ORIGINS = [
 @pytest.fixture
 def origins(site, other_site, settings):
     add_alias(site, "alias.example.net", redirect=False)
-    add_alias(other_site, "also-two.example", redirect=False)
-    settings.CSRF_TRUSTED_ORIGINS = ["https://trusted.example", "https://also-two.example"]
+    add_alias(site, "redirected.example")
+    for name in ("also-two.example", "of-two.wild.example"):
+        add_alias(other_site, name, redirect=False)
+    settings.ALLOWED_HOSTS = ["listed.example", *settings.ALLOWED_HOSTS]
+    settings.SITE_ID = other_site.pk
+    trusted = ("trusted.example", "also-two.example", "listed.example", "*.wild.example")
+    settings.CSRF_TRUSTED_ORIGINS = [f"https://{name}" for name in trusted]
 
 
 @pytest.mark.usefixtures("origins")

@@ -10,17 +10,17 @@ from __future__ import annotations
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.core.signals import setting_changed
 from django.utils import translation
 
 from sitefleet.current import override_site
-from sitefleet.generators import adrive, drive, each
+from sitefleet.generators import drive_body, is_produced
+from sitefleet.hybrid import HybridMiddleware
 from sitefleet.persite.locale import checks
 from sitefleet.persite.locale.in_force import LANGUAGE, Locale, LocaleSteps, declared, look, of_site
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Iterator
 
     from django.contrib.sites.models import Site
     from django.http import HttpRequest, StreamingHttpResponse
@@ -39,23 +39,12 @@ def _setting_changed(setting: str, **_: Any) -> None:
         look()
 
 
-class SiteLocaleMiddleware:
+class SiteLocaleMiddleware(HybridMiddleware):
     """Answer in the language and the time zone of the site, streaming bodies too.
 
     Stands right behind ``SiteMiddleware``. Like Django's ``LocaleMiddleware`` it sets
     ``request.LANGUAGE_CODE`` and the header ``Content-Language``.
     """
-
-    sync_capable = True
-    async_capable = True
-
-    def __init__(
-        self, get_response: Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
-    ) -> None:
-        self.get_response: Any = get_response
-        self.is_async = iscoroutinefunction(get_response)
-        if self.is_async:
-            markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         """Answer a request."""
@@ -97,15 +86,6 @@ def _finish(response: HttpResponseBase) -> HttpResponseBase:
         language = translation.get_language()
         if language is not None:  # a view may have switched translations off
             response.headers["Content-Language"] = language
-    if response.streaming and getattr(response, "file_to_stream", None) is None:
-        _carry_body(cast("StreamingHttpResponse", response))
+    if is_produced(response):  # later, when this is over
+        drive_body(cast("StreamingHttpResponse", response), LocaleSteps())
     return response
-
-
-def _carry_body(response: StreamingHttpResponse) -> None:
-    """Let the body be produced in the language that it was begun in: lazy texts come late."""
-    body: Any = response._iterator  # type: ignore[attr-defined]
-    if response.is_async:
-        response.streaming_content = adrive(each(body), LocaleSteps())
-    else:
-        response.streaming_content = drive((part for part in body), LocaleSteps())

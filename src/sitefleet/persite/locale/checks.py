@@ -9,25 +9,22 @@ from django.conf import settings
 from django.conf.urls.i18n import is_language_prefix_patterns_used
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured, ValidationError
-from django.db import DatabaseError, router
 
+from sitefleet.checking import LOOKED_AT, SITE_MIDDLEWARE, look_into
 from sitefleet.declared import declarations
 from sitefleet.following import configured
 from sitefleet.models import SiteConfig
 from sitefleet.persite.locale.in_force import LANGUAGE, ZONE, declared
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 MIDDLEWARE = "sitefleet.persite.locale.SiteLocaleMiddleware"
-SITE_MIDDLEWARE = "sitefleet.middleware.SiteMiddleware"
 #: Middleware that needs to know the language, or the time zone.
 LATER_MIDDLEWARE = (
     "django.middleware.cache.UpdateCacheMiddleware",
     "django.middleware.locale.LocaleMiddleware",
 )
-#: Rows that the check looks at; it is to stay quick on a large fleet.
-LOOKED_AT = 10_000
 
 
 def register() -> None:
@@ -78,25 +75,20 @@ def check_language_prefixes(
     databases: Sequence[str] | None = None, **_: Any
 ) -> list[checks.CheckMessage]:
     """Look for sites of several languages on a URLconf whose default language has no prefix."""
-    using = router.db_for_read(SiteConfig)
-    if LANGUAGE not in declared or not databases or using not in databases:
-        return []
-    try:
-        languages = _languages_by_urlconf(using)
-    except DatabaseError:
-        return []  # No tables yet: `migrate` is going to run, and this check with it.
-    return [
-        checks.Error(
-            f"Sites with the languages {', '.join(sorted(found))} share the URLconf {urlconf},"
-            " where the default language has no prefix: reverse() gives one the addresses of"
-            " another.",
-            hint="Take prefix_default_language=False out, or give the sites of each LANGUAGE_CODE a"
-            " URLconf of their own, in URLCONFS.",
-            id="sitefleet.E347",
-        )
-        for urlconf, found in languages.items()
-        if len(found) > 1 and _has_bare_default(urlconf)
-    ]
+    return look_into(databases, _check_prefixes) if LANGUAGE in declared else []
+
+
+def _check_prefixes(using: str) -> Iterator[checks.CheckMessage]:
+    for urlconf, found in _languages_by_urlconf(using).items():
+        if len(found) > 1 and _has_bare_default(urlconf):
+            yield checks.Error(
+                f"Sites with the languages {', '.join(sorted(found))} share the URLconf {urlconf},"
+                " where the default language has no prefix: reverse() gives one the addresses of"
+                " another.",
+                hint="Take prefix_default_language=False out, or give the sites of each"
+                " LANGUAGE_CODE a URLconf of their own, in URLCONFS.",
+                id="sitefleet.E347",
+            )
 
 
 def _languages_by_urlconf(using: str) -> dict[str, set[str]]:

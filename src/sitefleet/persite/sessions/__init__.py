@@ -14,15 +14,15 @@ from django.apps import apps
 from django.conf import settings
 from django.contrib.sessions.backends.base import SessionBase
 from django.core import checks
-from django.db import DatabaseError, router
 from django.utils.http import base36_to_int, int_to_base36
 
-from sitefleet.conf import find_problems, get_conf
+from sitefleet.checking import LOOKED_AT, look_into
+from sitefleet.conf import get_conf
 from sitefleet.current import active_site_id, current_state, get_current_site_id, override_site
 from sitefleet.models import SiteConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from django.contrib.sites.models import Site
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 MARK_LENGTH = 8
 DJANGO_ENGINES = "django.contrib.sessions.backends."
 MIDDLEWARE = "django.contrib.sessions.middleware.SessionMiddleware"
-#: Rows that the database check looks at; it is to stay quick on a large fleet.
-LOOKED_AT = 10_000
 
 
 class BoundToSite(SessionBase):
@@ -161,29 +159,22 @@ def check_shared_cookies(
     databases: Sequence[str] | None = None, **_: Any
 ) -> list[checks.CheckMessage]:
     """Look whether sites that have sessions of their own are to share one cookie."""
-    using = router.db_for_read(SiteConfig)
-    if not databases or using not in databases or find_problems():
-        return []
+    return look_into(databases, _check_hosts)
+
+
+def _check_hosts(using: str) -> Iterator[checks.CheckMessage]:
     parent = get_conf().COOKIE_DOMAIN.lower()
-    if not parent or not _is_bound() or not _has_several_below(parent, using):
-        return []
-    return [
-        checks.Warning(
+    if not parent or not _is_bound():
+        return
+    configs = SiteConfig.objects.using(using).select_related("site")[:LOOKED_AT]
+    hosts = [config.host().partition(":")[0] for config in configs]
+    if sum(f".{host}".endswith(f".{parent}") for host in hosts) > 1:
+        yield checks.Warning(
             f"Several sites below {parent} share one session cookie, but no sessions: to visit one"
             " of them logs out of the others.",
             hint=f'Take "COOKIE_DOMAIN": "{parent}" out of SITEFLEET.',
             id="sitefleet.W351",
         )
-    ]
-
-
-def _has_several_below(parent: str, using: str) -> bool:
-    configs = SiteConfig.objects.using(using).select_related("site")[:LOOKED_AT]
-    try:
-        hosts = [config.host().partition(":")[0] for config in configs]
-    except DatabaseError:
-        return False  # No tables yet: `migrate` is going to run, and this check with it.
-    return sum(f".{host}".endswith(f".{parent}") for host in hosts) > 1
 
 
 def _is_bound() -> bool:

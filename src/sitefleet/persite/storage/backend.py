@@ -19,12 +19,11 @@ from django.core.files.storage import Storage, storages
 from django.core.files.utils import validate_file_name
 from django.urls import get_script_prefix
 
-from sitefleet.current import current_state, get_current_site_id, override_site
+from sitefleet.current import get_current_site_id, override_site
 from sitefleet.environments import get_environment
 from sitefleet.following import configured
-from sitefleet.options import current_site
+from sitefleet.options import asked_site, current_site
 from sitefleet.prefixes import mounted_prefix
-from sitefleet.presented import shown
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
 
     from django.contrib.sites.models import Site
     from django.core.files import File
-
-    from sitefleet.presented import Shown
 
     Name = str | os.PathLike[str]
 
@@ -228,7 +225,7 @@ class SiteStorage(Storage):
             return url
         with self._entered():
             view = current_site()
-        asked, host, prefix = _asked_site(), "", view.path_prefix
+        asked, host, prefix = asked_site(), "", view.path_prefix
         if asked is not None and asked.pk == view.pk:
             prefix = mounted_prefix()  # none where SITEFLEET_SITE serves it at the root
         elif asked is not None and view.host:
@@ -240,17 +237,6 @@ class SiteStorage(Storage):
 
 def _outside(name: object, folder: str) -> SuspiciousFileOperation:
     return SuspiciousFileOperation(f"{str(name)!r} is not in the folder of the site, {folder}/.")
-
-
-def _asked_site() -> Shown | None:
-    """Return the site that the request came for, whichever was entered since; else None."""
-    state = current_state.get()
-    while state is not None and state[2] is not None:
-        state = state[2]
-    if state is None or state[1] is None:
-        return None
-    owner: Any = state[3]  # the site itself, or whoever has entered it
-    return shown(getattr(owner, "site", owner))
 
 
 def _server_mount() -> str:

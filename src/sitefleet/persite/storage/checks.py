@@ -12,10 +12,10 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import default_storage, storages
 from django.db.models import FileField
 from django.urls import URLResolver, get_resolver
-from django.utils.module_loading import import_string
 from django.views.static import serve
 
 from sitefleet.conf import find_problems, get_conf
+from sitefleet.dotted import names_a
 from sitefleet.following import configured
 from sitefleet.persite.storage.backend import DJANGO_STORAGE, PATH, SiteStorage
 
@@ -117,11 +117,7 @@ def _configured() -> dict[str, Any]:
 
 
 def _follows(params: dict[str, Any]) -> bool:
-    try:
-        backend = import_string(params.get("BACKEND", ""))
-    except ImportError:
-        return False  # as Django says, where it is used
-    return isinstance(backend, type) and issubclass(backend, SiteStorage)
+    return names_a(params.get("BACKEND", ""), SiteStorage)
 
 
 def _uses_media() -> bool:

@@ -155,6 +155,9 @@ def _describe(response: HttpResponseBase, name: str, filename: str, *, as_attach
     if encoding:
         content_type = "application/gzip" if encoding == "gzip" else None
     content_type = content_type or "application/octet-stream"
+    if "script" in content_type or content_type == "text/css":
+        # A page could take it in, whatever else is said of it; browsers refuse this type there.
+        content_type = "application/octet-stream"
     inert = content_type.startswith(INERT) and content_type not in ACTIVE
     disposition = content_disposition_header(as_attachment or not inert, shown)
     response["Content-Type"] = content_type

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core import checks
-from django.db import DatabaseError, router
-from django.utils.module_loading import import_string
 
+from sitefleet.checking import LOOKED_AT, look_into
 from sitefleet.conf import get_conf
+from sitefleet.dotted import imported
 from sitefleet.exceptions import InvalidSetting
 from sitefleet.models import SiteConfig
 from sitefleet.themes import theme_folders, theme_names, theme_roots
@@ -22,8 +22,8 @@ BACKENDS = {
     "templates": "sitefleet.persite.templates.django.DjangoTemplates",
     "jinja2": "sitefleet.persite.templates.jinja2.Jinja2",
 }
-#: Rows that the database check looks at, and sites that it names for a theme.
-LOOKED_AT, NAMED = 10_000, 10
+#: Sites that the database check names for a theme.
+NAMED = 10
 
 
 def check_themes(**_: Any) -> list[checks.CheckMessage]:
@@ -68,38 +68,28 @@ def _engines() -> Iterator[tuple[str, str]]:
     """Yield kind and path of each entry of TEMPLATES that follows themes."""
     for entry in settings.TEMPLATES:
         path = str(entry.get("BACKEND"))
-        try:
-            backend = import_string(path)
-        except ImportError:
-            continue  # Django says it.
-        kind = getattr(backend, "theme_kind", "")
+        kind = getattr(imported(path), "theme_kind", "")
         if kind:
             yield kind, path
 
 
 def check_sites(databases: Sequence[str] | None = None, **_: Any) -> list[checks.CheckMessage]:
     """Look for sites whose theme is nowhere on disk: they are shown as if they had none."""
-    using = router.db_for_read(SiteConfig)
-    if not databases or using not in databases:
-        return []
-    try:
-        known = ["", *theme_names()]
-        rows = SiteConfig.objects.using(using).exclude(theme__in=known).order_by("theme", "slug")
-        found = list(rows.values_list("theme", "slug")[:LOOKED_AT])
-    except DatabaseError:
-        return []  # No tables yet.
-    except InvalidSetting:
-        return []  # check_settings says it.
-    hint = f"Add the folder to one of THEME_DIRS, or choose one of: {', '.join(known[1:]) or '-'}."
-    return [
-        checks.Warning(
+    return look_into(databases, _check_rows)
+
+
+def _check_rows(using: str) -> Iterator[checks.CheckMessage]:
+    known = ["", *theme_names()]
+    rows = SiteConfig.objects.using(using).exclude(theme__in=known).order_by("theme", "slug")
+    found = rows.values_list("theme", "slug")[:LOOKED_AT]
+    for theme, group in groupby(found, key=lambda row: row[0]):
+        yield checks.Warning(
             f"The theme {theme!r} is in none of THEME_DIRS, and this is what"
             f" {_listed([slug for _, slug in group])} is to have.",
-            hint=hint,
+            hint="Add the folder to one of THEME_DIRS, or choose one of:"
+            f" {', '.join(known[1:]) or '-'}.",
             id="sitefleet.W315",
         )
-        for theme, group in groupby(found, key=lambda row: row[0])
-    ]
 
 
 def _listed(slugs: list[str]) -> str:

@@ -6,26 +6,22 @@ from contextlib import suppress
 from http.cookies import SimpleCookie
 from io import BytesIO
 from typing import TYPE_CHECKING, cast
-from urllib.parse import urlsplit
 
-from django.conf import settings
 from django.contrib.sites.models import Site
 from django.core.handlers.asgi import ASGIRequest
 from django.db import DatabaseError, close_old_connections
 from django.http import HttpResponse, HttpResponseForbidden
 
 from sitefleet import answers, hosts
-from sitefleet.conf import get_conf
 from sitefleet.cookie_names import received, sent_names
-from sitefleet.current import override_site
 from sitefleet.exceptions import InvalidHost
-from sitefleet.lookup import forced_match, listed_match
-from sitefleet.pipeline import UNKNOWN, Match
-from sitefleet.presented import shown
+from sitefleet.lookup import find_match
+from sitefleet.origins import is_own, is_trusted
 from sitefleet.resolver import resolver
 
 if TYPE_CHECKING:
     from sitefleet.persite.websockets.messages import Receive, Scope, Send
+    from sitefleet.pipeline import Match
 
 
 def read(scope: Scope) -> ASGIRequest:
@@ -43,7 +39,7 @@ def examine(handshake: ASGIRequest) -> Match | HttpResponse:
     """Return the match for a handshake, or what to answer instead."""
     close_old_connections()
     try:
-        match = find(answers.raw_host(handshake), handshake.path_info)
+        match = find_match(answers.raw_host(handshake), handshake.path_info)
         response = answers.instead_of_site(handshake, match)
         if response is not None or match is None:
             return cast("HttpResponse", response)
@@ -61,41 +57,14 @@ def examine(handshake: ASGIRequest) -> Match | HttpResponse:
         close_old_connections()
 
 
-def find(host: str, path: str) -> Match | None:
-    """Return the match for a Host header and a path, as for a request. Raises InvalidHost."""
-    if get_conf().SITE:
-        return forced_match(host)
-    entry = resolver.find(host)
-    return listed_match(host) if entry is UNKNOWN else entry.at(path)
-
-
 def _is_own_page(handshake: ASGIRequest, match: Match) -> bool:
-    """Tell whether the page that opens the socket is one of the site; programs name no page.
-
-    As for CSRF: by HTTPS where the handshake is, and on the host of the handshake or on another
-    one that the site has. ``CSRF_TRUSTED_ORIGINS`` decides on hosts that no site has.
-    """
+    """Tell whether the page that opens the socket is one of the site; programs name no page."""
     origin = handshake.META.get("HTTP_ORIGIN")
     if origin is None:
         return True
-    try:
-        parts = urlsplit(origin)
-        host = hosts.normalize_header(parts.netloc)
-    except ValueError:
-        return False
-    if parts.scheme != "https" and (parts.scheme != "http" or handshake.is_secure()):
-        return False
-    own = hosts.normalize_header(answers.raw_host(handshake))
-    if host == own:
-        return True
-    entry = resolver.find(host)
-    if entry is UNKNOWN:
-        with override_site(match.site):
-            return origin in settings.CSRF_TRUSTED_ORIGINS
-    view, below = shown(match.site), (entry.root, *entry.below)
-    ports = {hosts.split(name)[1] for name in (own, match.name, view.host if view else "")}
-    own_site = all(each is None or each.site.pk == match.site.pk for each in below)
-    return own_site and hosts.split(host)[1] in ports
+    host = hosts.normalize_header(answers.raw_host(handshake))
+    own = is_own(origin, match.site.pk, host, secure=handshake.is_secure())
+    return is_trusted(origin) if own is None else own
 
 
 async def refuse(response: HttpResponse, scope: Scope, receive: Receive, send: Send) -> None:

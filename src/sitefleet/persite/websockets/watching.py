@@ -19,8 +19,8 @@ from django.db import close_old_connections
 from sitefleet import answers
 from sitefleet.conf import get_conf
 from sitefleet.databases import is_in_memory, site_connection
+from sitefleet.lookup import find_match
 from sitefleet.models import State
-from sitefleet.persite.websockets.handshakes import find
 from sitefleet.resolver import resolver
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def _look(sockets: Collection[Socket], *, is_due: bool) -> dict[Socket, HTTPStat
     try:
         if is_due:
             resolver.announced()  # or it might look after the promised time only
-        find_once, refused = cache(find), {}
+        find_once, refused = cache(find_match), {}
         for socket in sockets:
             match = find_once(socket.host, socket.path)
             status = None if match == socket.match else _status(socket.match, match)
