@@ -222,6 +222,17 @@ class TestValues:
         with pytest.raises(ValidationError, match="GONE is not declared"):
             clean_settings({"GONE": 6}, {"GONE": 5})
 
+    def test_all_of_a_site_together_must_not_be_too_large(self):
+        large, small = {"WORDS": ["é" * 16_000] * 2}, {"WORDS": ["é"]}
+        assert clean_settings(large) == large, "64 KB of UTF-8, however JSON writes it"
+        with pytest.raises(ValidationError, match=r"may have 64 KB of JSON; these have 94"):
+            clean_settings({"WORDS": ["é" * 16_000] * 3})
+        stored = {"GONE": "x" * 70_000, "ITEMS": 1}
+        assert clean_settings(stored, stored) == stored, "to suspend a site always works"
+        assert clean_settings({"GONE": "x" * 70_000}, stored) == {"GONE": "x" * 70_000}
+        with pytest.raises(ValidationError, match="may have 64 KB"):
+            clean_settings(stored | small, stored)
+
     @pytest.mark.parametrize("values", [None, [], "x", 5])
     def test_only_a_dictionary_will_do(self, values):
         with pytest.raises(ValidationError, match="Expected a dictionary"):

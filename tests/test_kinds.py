@@ -264,6 +264,38 @@ def test_what_is_no_value_is_refused_with_a_reason(name, options, value, reason)
     assert reason in " ".join(caught.value.messages)
 
 
+def nested(levels):
+    value = 1
+    for level in range(levels):
+        value = {"a": value} if level % 2 else [value]
+    return value
+
+
+def test_json_has_32_levels_at_most():
+    json_kind = kind("json")
+    assert kept(json_kind, nested(32)) == nested(32)
+    for value in (nested(33), nested(470)):
+        for read, given_ in ((json_kind.load, value), (json_kind.parse, json.dumps(value))):
+            with pytest.raises(ValidationError, match="more than 32 levels"):
+                read(given_)
+    with pytest.raises(ValidationError, match="list of many levels"):
+        json_kind.check(nested(100_001))
+
+
+@pytest.mark.parametrize("sent", ["[" * 33 + "]" * 33, "[" * 900 + "]" * 900, "[" * 100_000])
+@pytest.mark.parametrize("made", [kind("json"), Custom(forms.JSONField)], ids=["json", "field"])
+def test_a_form_refuses_what_is_nested_too_deep(made, sent):
+    with pytest.raises(ValidationError, match="more than 32 levels"):
+        made.form_field("-").clean(sent)
+
+
+@pytest.mark.parametrize("sent", ["[" * 33 + "]" * 33, "[" * 900 + "]" * 900, "[" * 100_000])
+def test_a_form_shows_again_what_was_nested_too_deep(sent):
+    field = kind("json").form_field("-")
+    assert field.prepare_value(field.bound_data(sent, None)) == sent
+    assert field.has_changed(None, sent)
+
+
 def test_a_password_is_not_shown_in_the_message():
     with pytest.raises(ValidationError) as caught:
         kind("url").clean("https://joe:secret@example.org/")

@@ -222,7 +222,7 @@ class SiteSteps:
 
     def __init__(self, pk: int | None) -> None:
         outer = current_state.get()
-        self.state: State | None = (pk, outer[1] if outer else None, None, self)
+        self.state: State | None = (pk, outer[1] if outer else None, outer, self)
         self.outer: State | None = None
 
     @classmethod

@@ -132,9 +132,10 @@ def clean_settings(values: Any, stored: Mapping[str, Any] = MappingProxyType({})
 
 def _size(values: Mapping[str, Any]) -> int:
     try:
-        return len(json.dumps(values, ensure_ascii=False).encode(errors="surrogatepass"))
+        text = json.dumps(dict(values), ensure_ascii=False)
     except RecursionError:  # Came by raw SQL: no value that is given is nested like that.
         return 0
+    return len(text.encode(errors="surrogatepass"))
 
 
 def _is_in(stored: Mapping[str, Any], name: str, value: Any) -> bool:

@@ -17,6 +17,7 @@ from django.contrib.sites.models import Site
 from django.core.exceptions import ValidationError
 from django.db import models, router, transaction
 from django.db.models import F, Q
+from django.db.models.functions import Greatest
 from django.utils.translation import gettext_lazy as _
 
 from sitefleet.declared import clean_settings
@@ -53,6 +54,23 @@ class State(models.TextChoices):
     MAINTENANCE = "maintenance", _("maintenance")
     ARCHIVED = "archived", _("archived")
     SUSPENDED = "suspended", _("suspended")
+
+
+class RisingField(models.PositiveIntegerField):
+    """A number that a saved instance, which may have been read long ago, never puts back.
+
+    ``QuerySet.update()`` and fixtures write what they are told to.
+    """
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> Any:  # noqa: FBT001 - Django's
+        """Return what is written."""
+        value = super().pre_save(model_instance, add)
+        return value if add else Greatest(F(self.attname), value)
+
+    def deconstruct(self) -> Any:
+        """Return what Django's field returns: in the database there is no difference."""
+        name, _path, args, kwargs = super().deconstruct()
+        return name, "django.db.models.PositiveIntegerField", args, kwargs
 
 
 class SiteConfig(models.Model):
@@ -109,7 +127,7 @@ class SiteConfig(models.Model):
         default=dict,
         help_text=_("Values of SITE_SETTINGS for this site, by name."),
     )
-    cache_generation = models.PositiveIntegerField(default=0, editable=False)
+    cache_generation = RisingField(default=0, editable=False)
 
     #: The URLconf and the settings that the database has.
     _stored: tuple[str, dict[str, Any]] = "", {}

@@ -15,7 +15,6 @@ This module decides and remembers nothing; `sitefleet.resolver` remembers.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -115,7 +114,7 @@ class Row(NamedTuple):
             return NO_OPTIONS.stored
         stored = known.get(self.pk)
         if stored is None or stored.raw != self.settings:
-            known[self.pk] = stored = Stored(_read_json(self.settings), self.settings)
+            known[self.pk] = stored = Stored.read(self.settings)
         return stored
 
     def answers(self, step: Step) -> bool:
@@ -225,14 +224,6 @@ def _match(
         and is_listed(options.urlconf),
         frame=(row.pk, name, None, site),
     )
-
-
-def _read_json(value: Any) -> Any:
-    """Return what databases hand out, as text or as values; nothing where it cannot be read."""
-    try:
-        return json.loads(value) if isinstance(value, (str, bytes)) else value
-    except (RecursionError, ValueError):
-        return None
 
 
 def is_listed(urlconf: str) -> bool:

@@ -8,6 +8,7 @@ host, and remember what the row has; `sitefleet.site_rows` puts that back when o
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -29,6 +30,15 @@ class Stored(dict[str, Any]):
         self.parsed: tuple[object, dict[str, Any]] | None = None
         """What `sitefleet.persite.settings` read in it, and under which declarations."""
 
+    @classmethod
+    def read(cls, raw: object) -> Stored:
+        """Return the values in what a database handed out; none where it cannot be read."""
+        try:
+            values = json.loads(raw) if isinstance(raw, (str, bytes)) else raw
+        except (RecursionError, ValueError):
+            values = None
+        return cls(values, raw)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return Stored, (dict(self),)  # copies and pickles are of the values alone
 
@@ -39,7 +49,7 @@ class Options(NamedTuple):
     theme: str = ""
     urlconf: str = ""
     cache_generation: int = 0
-    stored: Stored = Stored()  # noqa: RUF009 - never changed
+    stored: Stored = Stored()
 
 
 #: Most sites have none: they share this one.

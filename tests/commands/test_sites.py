@@ -316,7 +316,13 @@ def declared(settings):
 
 def test_set_sets_what_is_named_and_leaves_the_rest(manage, site, declared):
     ended = manage("sites", "set", "one", "theme=gold", "DEFAULT_FROM_EMAIL=news@example.org")
-    assert ended.out == "One (one): theme=gold DEFAULT_FROM_EMAIL=news@example.org\n"
+    line, note = ended.out.splitlines()
+    assert line == "One (one): theme=gold DEFAULT_FROM_EMAIL=news@example.org"
+    assert note == "THEME_DIRS have no theme 'gold' yet; themes there: none."
+    shown = manage("sites", "show", "one", "--json").json
+    assert (shown["theme"], shown["urlconf"]) == ("gold", "")
+    assert shown["settings"] == {"DEFAULT_FROM_EMAIL": "news@example.org"}
+    assert "DEFAULT_FROM_EMAIL news@example.org" in manage("sites", "show", "one").out
     assert manage("sites", "set", "one", "urlconf=tests.urls", "theme=").status == 0
     config = get_config(site)
     assert (config.theme, config.urlconf) == ("", "tests.urls")

@@ -5,6 +5,7 @@ from contextlib import suppress
 
 import pytest
 from django.contrib.sites.models import Site
+from django.core import serializers
 from django.core.cache import cache
 from django.core.management import call_command
 from django.db import transaction
@@ -166,6 +167,30 @@ def test_a_change_of_the_site_does_not_bring_the_old_generation_back(one):
     assert SiteConfig.objects.get().cache_generation == raised > 0
 
 
+def test_a_configuration_that_was_read_before_does_not_bring_the_old_generation_back(one):
+    read_before = SiteConfig.objects.get()
+    clear_site_cache(one)
+    read_before.theme = "dark"
+    read_before.save()
+    island._raised.clear()  # as in another process
+    assert found(one) is None
+    stored = SiteConfig.objects.get()
+    assert (stored.theme, stored.cache_generation > 0) == ("dark", True)
+    stored.cache_generation += 5
+    stored.save()
+    assert SiteConfig.objects.get().cache_generation == stored.cache_generation
+
+
+def test_a_fixture_brings_the_generation_that_it_has(one):
+    clear_site_cache(one)
+    dumped = serializers.serialize("json", SiteConfig.objects.all())
+    generation = SiteConfig.objects.get().cache_generation
+    clear_site_cache(one)
+    for loaded in serializers.deserialize("json", dumped):
+        loaded.save()
+    assert SiteConfig.objects.get().cache_generation == generation
+
+
 def test_a_site_that_has_no_configuration_yet_can_be_cleared(db):
     bare = Site(domain="bare.example.org", name="Bare")
     Site.objects.bulk_create([bare])
@@ -218,6 +243,27 @@ def test_making_room_clears_for_good_and_no_site_in_particular(site, settings, b
         assert cache.make_key("key") == key
     assert 1 <= len(kept) <= 3
     assert 8 in kept
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("timeout", [None, 60])
+def test_a_database_makes_room_by_no_order_of_sites(fleet, settings, first, timeout):
+    options = {"MAX_ENTRIES": 100}
+    backend = "sitefleet.persite.cache.DatabaseCache"
+    settings.CACHES = {"default": {"BACKEND": backend, "LOCATION": "c", "OPTIONS": options}}
+    call_command("createcachetable", verbosity=0)
+    sites = (fleet[first], fleet[1 - first])
+    for site, count, lasts in zip(sites, (30, 200), (None, timeout), strict=True):
+        with override_site(site):
+            for number in range(count):
+                cache.set(str(number), 1, lasts)
+    kept = []
+    for site in sites:
+        with override_site(site):
+            kept.append(len(cache.get_many(map(str, range(200)))))
+    assert sum(kept) <= 101
+    assert kept[0] == 30 if timeout else min(kept) > 0
+    assert kept[1] > kept[0]
 
 
 def test_what_cannot_be_cleared_is_refused(site):

@@ -10,10 +10,11 @@ from django.contrib.auth.forms import PasswordResetForm
 from django.contrib.sites.models import Site
 from django.core import mail
 from django.core.mail import EmailMessage, EmailMultiAlternatives
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 from django.http import HttpResponse
 from django.template import Context, Template
 from django.test import Client, override_settings
+from django.test.utils import CaptureQueriesContext
 from django.urls import path
 from django.utils.safestring import mark_safe
 from django.utils.translation import gettext_lazy
@@ -21,9 +22,9 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from sitefleet import override_site
+from sitefleet import get_current_site, override_site
 from sitefleet.addresses import site_url
-from sitefleet.current import current_state
+from sitefleet.current import carry_iterable, current_state
 from sitefleet.models import SiteConfig
 from sitefleet.persite import mail as island
 from sitefleet.persite.mail import BACKEND, SMTP, Links, links_of_request
@@ -76,6 +77,17 @@ def send_for_another(request):
         return send_link(request)
 
 
+def send_by_generator(request):
+    @override_site(get_current_site())
+    def sending():
+        yield send_link(request)
+
+    def carried():
+        yield send_link(request)
+
+    return [*sending(), *carry_iterable(override_site(get_current_site())(carried)())][-1]
+
+
 def ask_reset(request):
     form = PasswordResetForm({"email": "ada@example.com"})
     assert form.is_valid()
@@ -89,6 +101,7 @@ class MailUrls:
         path("send/", send_link),
         path("async-send/", async_send_link),
         path("send-for-another/", send_for_another),
+        path("send-by-generator/", send_by_generator),
         *urls.urlpatterns,
     ]
 
@@ -188,6 +201,13 @@ def test_links_in_a_mail_for_another_site_lead_to_the_one_that_was_asked(
 ):
     assert ask_wsgi("served.example", "/send-for-another/") == 200
     assert "https://one.example.org/page/" in mail.outbox[0].body
+
+
+def test_links_name_the_sites_own_host_in_a_generator_of_the_site(served, switched_on):
+    assert ask_wsgi("served.example:8080", "/send-by-generator/") == 200
+    for message in mail.outbox:
+        assert message.body == "Look: https://one.example.org/page/?a=1."
+    assert len(mail.outbox) == 2
 
 
 def test_files_are_sent_as_they_are(served, switched_on):
@@ -328,7 +348,23 @@ def test_a_port_that_leads_to_another_site_is_left_alone(served, switched_on, mo
         assert rewrite("http://one.example.org:8444/") == "https://one.example.org/"
         assert rewrite("http://one.example.org:99999/") == "https://one.example.org/"
         monkeypatch.setattr(resolver, "find", refuse)
+        rewrite = links_of_request().rewrite
         assert rewrite("http://one.example.org:8443/") == "https://one.example.org/"
+    finally:
+        current_state.reset(token)
+
+
+def test_ports_that_somebody_makes_up_in_a_text_cost_few_queries(served):
+    token = current_state.set(resolver.find("one.example.org").root.frame)
+    text = " ".join(f"http://one.example.org:{port}" for port in range(1000, 1100))
+    try:
+        found = links_of_request()
+        for body in (text, text.replace(":1", ":2")):
+            message = EmailMessage("s", body, to=["ada@example.com"])
+            with CaptureQueriesContext(connection) as queries:
+                found.put_into(message)
+            assert set(message.body.split()) == {"https://one.example.org"}
+            assert len([query for query in queries if "UNION" in query["sql"]]) == 8
     finally:
         current_state.reset(token)
 

@@ -1,8 +1,11 @@
 """Declared settings follow the site, read through `django.conf.settings` as ever."""
 
 import asyncio
+import copy
 import datetime as dt
+import gc
 import logging
+import pickle
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -17,6 +20,7 @@ from django.urls import path
 
 from sitefleet.current import override_site
 from sitefleet.models import SiteConfig
+from sitefleet.presented import Stored, shown
 from sitefleet.registry import add_site, configure_site, get_config
 from sitefleet.resolver import resolver
 from sitefleet.test import client_for
@@ -231,17 +235,74 @@ def test_a_look_asks_no_database_in_a_request(site):
         assert len(queries) == 0
 
 
-def test_what_is_remembered_is_bounded(site, other_site):
-    from sitefleet.persite import settings as island  # noqa: PLC0415 - named like the fixture
+def stored_in_memory():
+    gc.collect()
+    return [found for found in gc.get_objects() if type(found) is Stored and found.get("ITEMS")]
 
-    with override_settings(SITEFLEET=FLEET | {"CACHE_SIZE": 2}):
-        for items in range(10):
-            configure_site(site, settings={"ITEMS": items})
-            assert Client().get("/read/", headers={"host": "one.example.org"}).json() == {
-                "items": items,
-                "colour": "none",
-            }
-        assert len(island._values) <= 2
+
+def test_what_was_read_goes_with_what_it_was_read_from(site, other_site):
+    configure_site(site, settings={"ITEMS": 5})
+    for generation in range(10):
+        configure_site(other_site, settings={"SITE_TITLE": str(generation)})
+        with override_site(site.pk):
+            assert settings.ITEMS == 5
+        assert client_for(site).get("/read/").json()["items"] == 5
+    assert len(stored_in_memory()) <= 2, "one of the memory of hosts, one of Django's cache"
+
+
+def test_made_up_ports_do_not_multiply_the_values_of_a_site(site):
+    configure_site(site, settings={"ITEMS": 5})
+    with override_settings(SITEFLEET=FLEET | {"FRESHNESS": 60.0}):
+        for port in range(8000, 8020):
+            host = f"one.example.org:{port}"
+            assert Client().get("/read/", headers={"host": host}).json()["items"] == 5
+        assert len({id(resolver.find(f"one.example.org:{p}").root) for p in (8001, 8002)}) == 2
+        assert len(stored_in_memory()) <= 2
+
+
+def test_a_site_can_be_copied_and_pickled_with_its_values(site):
+    configure_site(site, settings={"ITEMS": 5})
+    found = resolver.find("one.example.org").root.site
+    with override_site(found):
+        assert settings.ITEMS == 5
+    for copied in (copy.deepcopy(found), copy.copy(found), pickle.loads(pickle.dumps(found))):  # noqa: S301 - our own
+        assert shown(copied) == shown(found)
+        with override_site(copied):
+            assert settings.ITEMS == 5
+
+
+def test_no_site_can_change_the_default_for_all_others(site, other_site):
+    with override_site(site):
+        settings.WORDS.append("b")
+        assert settings.WORDS == ["a"]
+    with override_site(other_site):
+        assert settings.WORDS == ["a"]
+
+
+def test_values_that_raw_sql_nested_too_deep_stop_nothing(site, other_site):
+    text = '{"DEEP": %s1%s, "ITEMS": 5}' % ("[" * 400, "]" * 400)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE sitefleet_siteconfig SET settings = %s WHERE site_id = %s", [text, site.pk]
+        )
+    resolver.reset()
+
+    def deep(levels):
+        return deep(levels - 1) if levels else list(SiteConfig.objects.order_by("pk"))
+
+    config, _ = deep(200)
+    config.state = "suspended"
+    config.save()
+    configure_site(site, settings={"ITEMS": 6})
+    with override_site(site.pk):
+        assert settings.ITEMS == 6
+    declared = {"DEEP": {"type": "json", "default": 1}}
+    with override_settings(SITEFLEET=FLEET | {"SITE_SETTINGS": declared}), override_site(site.pk):
+        assert settings.DEEP == 1
+
+
+def test_text_that_is_nested_deeper_than_python_reads_is_no_value():
+    assert Stored.read("[" * 100_000) == Stored.read('["x"]') == Stored.read("{") == {}
 
 
 # --- values that cannot be used ----------------------------------------------

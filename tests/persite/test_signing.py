@@ -422,6 +422,62 @@ def test_sharing_nests_and_ends_with_an_exception(site):
         assert key() != PROJECT_KEY
 
 
+def abandoned():
+    with shared_signing():
+        yield key()
+        yield key()
+
+
+def test_sharing_that_an_abandoned_generator_left_behind_ends_with_the_site(site, other_site):
+    with override_site(site):
+        steps = abandoned()
+        assert next(steps) == PROJECT_KEY
+    for each in (site, other_site):
+        with override_site(each):
+            assert key() != PROJECT_KEY
+    with shared_signing(), override_site(site):
+        assert next(steps) == key() == PROJECT_KEY
+    steps.close()
+    with override_site(site):
+        assert key() != PROJECT_KEY
+
+
+def test_sharing_ends_with_its_block_whatever_was_left_behind_inside(site):
+    with override_site(site):
+        with shared_signing():
+            steps = abandoned()
+            next(steps)
+        assert key() != PROJECT_KEY
+        steps.close()
+        with shared_signing():
+            assert key() == PROJECT_KEY
+
+
+kept_steps = []
+
+
+def leave_behind(request):
+    kept_steps.append(abandoned())
+    return HttpResponse(next(kept_steps[-1]))
+
+
+class LeavingUrls:
+    urlpatterns = [
+        path("leave/", leave_behind),
+        path("key/", lambda request: HttpResponse(key())),
+    ]
+
+
+def test_sharing_that_a_request_left_behind_is_nothing_to_the_next_one(
+    site, other_site, settings
+):
+    settings.ROOT_URLCONF = LeavingUrls
+    for each in (site, other_site, site):
+        assert client_for(site).get("/leave/").content.decode() == PROJECT_KEY
+        assert client_for(each).get("/key/").content.decode() != PROJECT_KEY
+    kept_steps.clear()
+
+
 async def test_sharing_in_one_task_is_nothing_to_another():
     async def shared():
         async with shared_signing():

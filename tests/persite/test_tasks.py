@@ -1,6 +1,7 @@
 """Tasks of Django run for the site that was current where they were enqueued."""
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib.sites.models import Site
 
 from sitefleet import carry_site, override_site
@@ -57,6 +58,20 @@ async def test_acall_runs_for_the_site_too(file_sites):
     assert active_site_id() is None
     with pytest.raises(TaskRefused):
         await work.async_report.acall()
+
+
+def test_a_task_that_is_called_under_a_site_is_not_led_to_another_by_its_arguments(
+    site, other_site
+):
+    with override_site(site):
+        assert work.site_id.call(**{KEY: site.pk}) == work.site_id.call() == site.pk
+        for key in (other_site.pk, str(site.pk), [site.pk], 99):
+            with pytest.raises(TaskRefused, match=f"where site {site.pk} was entered"):
+                work.site_id.call(**{KEY: key})
+            with pytest.raises(TaskRefused, match=f"where site {site.pk} was entered"):
+                async_to_sync(work.async_report.acall)(**{KEY: key})
+        assert work.site_id.enqueue(**{KEY: other_site.pk}).return_value == site.pk
+        assert active_site_id() == site.pk
 
 
 def test_a_task_enqueued_in_a_request_is_for_its_site(site, other_site, settings):

@@ -59,8 +59,8 @@ class Canary:
     ``factories`` make rows of models where the canary cannot, by model or label: a function of the
     site and the mark. ``leave`` names models (or ``"cache"``, ``"files"``, ``"settings"``) that are
     shared on purpose. ``paths`` are asked for besides those that are found, and none that begins
-    with one of ``skip``, such as ``/admin/`` for those who see all sites. ``sign_in`` is called with
-    each client and its site: ``lambda client, site: client.force_login(user)``.
+    with one of ``skip``, such as ``/admin/`` for those who see all sites. ``sign_in`` is called
+    with each client and its site: ``lambda client, site: client.force_login(user)``.
     """
 
     def __init__(  # noqa: PLR0913 - what there is to say of it, by keyword

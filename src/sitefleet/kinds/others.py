@@ -137,9 +137,9 @@ class Custom(Kind):
 
 def _check_depth(value: Any) -> None:
     level = [value]
-    for _level in range(DEPTH + 1):
+    for _level in range(DEPTH):
         level = [inner for item in level for inner in _inside(item)]
-    if level:
+    if any(isinstance(item, (dict, list)) for item in level):
         raise _too_deep()
 
 

@@ -8,8 +8,10 @@ from django.core.management.base import CommandError
 
 from sitefleet.declared import declarations, parse
 from sitefleet.lookup import get_site
+from sitefleet.management.output import one_line
 from sitefleet.persite.cache import clear_site_cache
 from sitefleet.registry import configure_site, get_config
+from sitefleet.themes import theme_names
 
 if TYPE_CHECKING:
     Options = dict[str, Any]
@@ -36,8 +38,12 @@ def set_options(options: Options) -> list[str]:
             values[name] = None if known and not text else parse(name, text)
     config = configure_site(site, settings=values, **given)
     facts = [f"{name}={getattr(config, name)}" for name in COLUMNS if getattr(config, name)]
-    facts += [f"{name}={value}" for name, value in sorted(config.settings.items())]
-    return [f"{config.site.name} ({config.slug}): {' '.join(facts) or 'nothing of its own'}"]
+    facts += [f"{name}={one_line(value)}" for name, value in sorted(config.settings.items())]
+    lines = [f"{config.site.name} ({config.slug}): {' '.join(facts) or 'nothing of its own'}"]
+    if given.get("theme") and config.theme not in theme_names():
+        known = ", ".join(theme_names()) or "none"
+        lines.append(f"THEME_DIRS have no theme {config.theme!r} yet; themes there: {known}.")
+    return lines
 
 
 def clear_cache(options: Options) -> list[str]:

@@ -71,6 +71,12 @@ def printable(text: str) -> str:
     )
 
 
+def one_line(value: Any) -> str:
+    """Return a value of JSON on one line: text as it is, but for its line breaks."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text.replace("\r", "").replace("\n", "\\n")
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return rows below a head, in columns."""
     lines = [list(head), *(list(row) for row in rows)]

@@ -13,7 +13,7 @@ from sitefleet.environments import get_environment
 from sitefleet.lookup import get_site
 from sitefleet.management import removal
 from sitefleet.management.options import clear_cache, set_options
-from sitefleet.management.output import Progress, as_json, table
+from sitefleet.management.output import Progress, as_json, one_line, table
 from sitefleet.models import Alias, SiteConfig
 from sitefleet.populate import populate
 from sitefleet.registry import (
@@ -55,7 +55,8 @@ def show(options: Options) -> list[str]:
     """Show one site."""
     config = get_config(get_site(options["site"]))
     aliases = list(config.site.fleet_aliases.values("name", "redirect"))
-    facts = {**_facts(config), "aliases": aliases, "column": config.site.domain}
+    own = {name: getattr(config, name) for name in ("theme", "urlconf", "settings")}
+    facts = {**_facts(config), "aliases": aliases, "column": config.site.domain, **own}
     if options["json"]:
         return [as_json(facts)]
     names = [
@@ -71,7 +72,10 @@ def show(options: Options) -> list[str]:
         "address here": facts["url"] or "none",
         "aliases": ", ".join(names) or "none",
         "Site.domain": facts["column"],
+        "theme": facts["theme"] or "none",
+        "URLconf": facts["urlconf"] or "that of the project",
     }
+    labels |= {name: one_line(value) for name, value in sorted(config.settings.items())}
     return [f"{label:18} {value}" for label, value in labels.items()]
 
 

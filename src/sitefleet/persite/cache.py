@@ -39,6 +39,7 @@ from sitefleet.resolver import resolver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from sitefleet.presented import Shown
 
@@ -155,7 +156,31 @@ class LocMemCache(PerSiteCache, locmem.LocMemCache):
 
 
 class DatabaseCache(_CulledByClear, db.DatabaseCache):
-    """Django's cache in a table of the database."""
+    """Django's cache in a table of the database.
+
+    To make room Django removes keys in their order, so first those of the site with the lowest
+    id. This removes what would expire first, whose ever it is.
+    """
+
+    _max_entries: int
+    _table: str
+
+    def _cull(self, using: str, cursor: Any, now: datetime, count: int) -> None:
+        if self._cull_frequency == 0:
+            self.clear_all()
+            return
+        ops = connections[using].ops
+        table, key, expires = map(ops.quote_name, (self._table, "cache_key", "expires"))
+        now_there = ops.adapt_datetimefield_value(now)
+        cursor.execute(f"DELETE FROM {table} WHERE {expires} < %s", [now_there])  # noqa: S608 - quoted
+        left = count - cursor.rowcount
+        if left > self._max_entries:
+            # What expires at one time goes in an order that no site can choose. MySQL takes a
+            # LIMIT, and the table itself, only one query deeper.
+            some = f"SELECT {key} FROM {table} ORDER BY {expires}, MD5({key})"  # noqa: S608 - quoted
+            limit = ops.limit_offset_sql(0, left // self._cull_frequency)
+            doomed = f"SELECT {key} FROM ({some} {limit}) doomed"  # noqa: S608 - quoted
+            cursor.execute(f"DELETE FROM {table} WHERE {key} IN ({doomed})")  # noqa: S608 - quoted
 
 
 class FileBasedCache(_CulledByClear, filebased.FileBasedCache):

@@ -34,12 +34,12 @@ from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core import checks
 from django.core.checks.security.base import check_secret_key, check_secret_key_fallbacks
-from django.core.signals import setting_changed
+from django.core.signals import request_started, setting_changed
 from django.core.signing import Signer, TimestampSigner
 from django.urls import get_resolver
 from django.utils.encoding import force_bytes
 
-from sitefleet.current import active_site_id, get_current_site_id
+from sitefleet.current import active_site_id, current_state, get_current_site_id
 from sitefleet.dotted import imported, names_a
 from sitefleet.exceptions import InvalidSetting, NoCurrentSite
 from sitefleet.following import configured, follow, stop_following
@@ -47,6 +47,10 @@ from sitefleet.generators import adrive, drive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from sitefleet.current import State
+
+    Block = tuple["shared_signing", "State | None", "Block | None"]
 
 F = TypeVar("F", bound="Callable[..., Any]")
 Key = TypeVar("Key", bound="str | bytes")
@@ -61,7 +65,8 @@ SESSION_HASHES = {
 #: Derived keys that are remembered; to derive one anew takes 2 µs.
 REMEMBERED = 4096
 
-_shared: ContextVar[int] = ContextVar("sitefleet_shared_signing", default=0)
+#: The block that was entered last, under which state of the current site, and the block outside.
+_shared: ContextVar[Block | None] = ContextVar("sitefleet_shared_signing", default=None)
 #: One entry for each module that is being imported; its lock knows the thread. Python has no public
 #: name for that.
 _imports: dict[str, Any] = getattr(_bootstrap, "_module_locks", {})
@@ -79,12 +84,17 @@ class shared_signing:  # noqa: N801 - named like sitefleet.override_site
 
     __slots__ = ()
 
-    # A depth, and no token: nothing is kept here, so one instance may be entered by many.
+    # Nothing is kept here, so one instance may be entered by many.
     def __enter__(self) -> None:
-        _shared.set(_shared.get() + 1)
+        _shared.set((self, current_state.get(), _shared.get()))
 
     def __exit__(self, *exception: object) -> None:
-        _shared.set(max(_shared.get() - 1, 0))
+        # Blocks of generators that were abandoned lie above ours, as in `override_site`.
+        block = _shared.get()
+        while block is not None and block[0] is not self:
+            block = block[2]
+        if block is not None:
+            _shared.set(block[2])
 
     async def __aenter__(self) -> None:
         self.__enter__()
@@ -145,13 +155,34 @@ class SiteSigner(TimestampSigner):
 
 def site_key(key: Key) -> Key:
     """Return the key that ``key`` becomes for the current site, text for text, bytes for bytes."""
-    if _shared.get() or (_imports and _is_importing()):
+    if _is_shared() or (_imports and _is_importing()):
         return key
     try:
         pk = get_current_site_id()
     except (InvalidSetting, NoCurrentSite):
         return key
     return cast("Key", _derived(key, pk))
+
+
+def _is_shared() -> bool:
+    """Tell whether a block is in force: it ends at the latest with the site it was entered under.
+
+    So what a generator that was abandoned has left behind is nothing to the next task.
+    """
+    block = _shared.get()
+    while block is not None:
+        state = current_state.get()
+        while state is not None and state is not block[1]:
+            state = state[2]
+        if state is block[1]:
+            return True
+        block = block[2]
+    return False
+
+
+def _begin_request(**_: Any) -> None:
+    # Requests for one host have one state, and in tests there may be none before.
+    _shared.set(None)
 
 
 @lru_cache(maxsize=REMEMBERED)
@@ -171,6 +202,7 @@ def connect() -> None:
     """Let the keys follow the site where the setting says so; register the checks."""
     _starters.update(_imports)
     setting_changed.connect(_setting_changed, dispatch_uid="sitefleet.signing")
+    request_started.connect(_begin_request, dispatch_uid="sitefleet.signing")
     checks.register(check_backend, checks.Tags.security)
     checks.register(check_project_key, checks.Tags.security, deploy=True)
     checks.register(check_kept_signers, checks.Tags.security, deploy=True)

@@ -65,8 +65,8 @@ LINE = (
 class SiteTask:
     """What is mixed into the class of tasks: ``call()`` and ``acall()`` run under the site.
 
-    Called where a site was entered, and without one of its own, a task runs there: that is a
-    plain call of a function.
+    Called where a site was entered a task runs there: that is a plain call of a function. One
+    that came for another site is refused.
     """
 
     __slots__ = ()
@@ -86,8 +86,13 @@ class SiteTask:
     def _scene(self, pk: object) -> AbstractContextManager[None]:
         if is_fleet_wide(self):
             return working_on(None)
-        if pk is None and active_site_id() is not None:
+        here = active_site_id()
+        if pk is None and here is not None:
             return nullcontext()
+        if here is not None and pk != here:
+            # Perhaps they are arguments of a client, who is not to choose the site.
+            message = f"It came for site {pk!r}, but is called where site {here} was entered."
+            raise TaskRefused(message)
         return working_on(admit(pk))
 
     def __reduce__(self) -> tuple[Any, ...]:

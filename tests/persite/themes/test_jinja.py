@@ -12,7 +12,7 @@ from django.template.loader import render_to_string
 from django.templatetags.static import static
 from django.utils.autoreload import file_changed
 
-from sitefleet import override_site
+from sitefleet import get_current_site, override_site
 from sitefleet.registry import configure_site
 
 JINJA = "sitefleet.persite.templates.jinja2.Jinja2"
@@ -314,6 +314,44 @@ def test_templates_of_apps_come_behind_the_theme(sites, write, settings):
     name, widget = "django/forms/widgets/text.html", {"type": "text", "name": "x", "attrs": {}}
     assert under(sites[0], name, widget=widget) == "red field"
     assert under(sites[1], name, widget=widget).startswith("<input")
+
+
+def name_of_site():
+    return get_current_site().name
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "{% from 'nav.html' import nav %}{{ nav() }}",
+        "{% import 'nav.html' as menu %}{{ menu.nav() }}",
+        "{% include 'told.html' without context %}",
+    ],
+)
+@pytest.mark.parametrize("is_async", [False, True])
+def test_what_an_imported_template_has_set_is_nothing_to_another_site(
+    fleet, write, options, page, is_async
+):
+    options["enable_async"] = is_async
+    write("jinja2/page.html", f"{{% set own = 1 %}}{page}")
+    write("jinja2/told.html", "{{ current() }} {{ further }}")
+    write(
+        "jinja2/nav.html",
+        "{% set name = current() %}{% macro nav() %}{{ name }} {{ further }}{% endmacro %}",
+    )
+    engines["jinja2"].shared.globals["current"] = name_of_site
+    for site in (*fleet, *fleet):
+        with override_site(site):
+            page = engines["jinja2"].env.get_template("page.html", globals={"further": "seen"})
+            assert page.render() == f"{site.name} seen"
+
+
+def test_a_template_class_of_the_project_stays_what_it_is(sites, write, options):
+    write("jinja2/page.html", "{{ 1 }}")
+    options["environment"] = "jinja2.nativetypes.NativeEnvironment"
+    for site in sites:
+        with override_site(site):
+            assert engines["jinja2"].env.get_template("page.html").render() == 1
 
 
 # --- what is missing, broken, edited -----------------------------------------------

@@ -140,7 +140,18 @@ def connect() -> None:
 def check_engine(**_: Any) -> list[checks.CheckMessage]:
     """Look whether the sessions of this project belong to their sites."""
     used = MIDDLEWARE in settings.MIDDLEWARE or apps.is_installed("django.contrib.sessions")
-    if not used or _is_bound():
+    if not used:
+        return []
+    if _store() is None:
+        return [
+            checks.Error(
+                f"SESSION_ENGINE is {settings.SESSION_ENGINE!r}, which is no session engine: every"
+                " request would fail.",
+                hint=f'Write SESSION_ENGINE = "{__name__}.db"',
+                id="sitefleet.E352",
+            )
+        ]
+    if _is_bound():
         return []
     name = settings.SESSION_ENGINE.removeprefix(DJANGO_ENGINES)
     line = f'SESSION_ENGINE = "{__name__}.{name}"'
@@ -177,9 +188,13 @@ def _check_hosts(using: str) -> Iterator[checks.CheckMessage]:
         )
 
 
-def _is_bound() -> bool:
+def _store() -> Any:
     try:
-        store = import_module(settings.SESSION_ENGINE).SessionStore
+        return import_module(settings.SESSION_ENGINE).SessionStore
     except (ImportError, AttributeError):
-        return True  # Django says that, and what is wrong, when it starts to serve.
-    return issubclass(store, BoundToSite)
+        return None
+
+
+def _is_bound() -> bool:
+    store = _store()
+    return store is not None and issubclass(store, BoundToSite)

@@ -7,6 +7,9 @@ theme stays there.
 In a template of a theme ``{% extends %}`` of its own name means the one behind it, as in Django. In
 Jinja a name means one template, so what templates of a theme extend goes through a filter that
 tells them apart. ``{% include %}`` is left alone: a template may well include itself, for a tree.
+
+What ``{% import %}`` makes of a template, Jinja keeps on the template, with whatever was set there:
+so one site would see what another has set. Here it is made anew for each import.
 """
 
 from __future__ import annotations
@@ -18,12 +21,14 @@ from django.template.backends import jinja2 as django_jinja2
 from jinja2 import BaseLoader, ChoiceLoader, Environment, FileSystemLoader, Template, pass_context
 from jinja2.ext import Extension
 from jinja2.lexer import Token
+from jinja2.utils import internalcode
 
 from sitefleet.themes import ByTheme
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, MutableMapping
 
+    from jinja2.environment import TemplateModule
     from jinja2.lexer import TokenStream
     from jinja2.runtime import Context
 
@@ -52,11 +57,32 @@ class Jinja2(django_jinja2.Jinja2):
 
     @env.setter
     def env(self, environment: Environment) -> None:
+        kind = environment.template_class
+        if not issubclass(kind, FreshModules):
+            environment.template_class = type(kind.__name__, (FreshModules, kind), {})
         self.shared = environment
 
     def _overlay(self, folders: Folders) -> Environment:
         loader = ThemeLoader(folders, self.shared.loader)
         return self.shared.overlay(loader=loader, extensions=[ExtendsBehind])
+
+
+class FreshModules(Template):
+    """A template that is evaluated each time it is imported, or included without context."""
+
+    @internalcode
+    def _get_default_module(self, ctx: Context | None = None) -> TemplateModule:
+        if self.environment.is_async:
+            return super()._get_default_module(ctx)  # which refuses
+        return self.make_module(self._further_globals(ctx))
+
+    async def _get_default_module_async(self, ctx: Context | None = None) -> TemplateModule:
+        return await self.make_module_async(self._further_globals(ctx))
+
+    def _further_globals(self, ctx: Context | None) -> dict[str, Any]:
+        """Return the globals of the template that imports this one, as Jinja hands them on."""
+        keys = () if ctx is None else ctx.globals_keys - self.globals.keys()
+        return {key: ctx.parent[key] for key in keys} if ctx is not None else {}
 
 
 class ThemeLoader(ChoiceLoader):
