@@ -39,7 +39,7 @@ from sitefleet.background import (
 )
 from sitefleet.current import T, active_site_id, override_site
 from sitefleet.dotted import names_a
-from sitefleet.exceptions import SiteError
+from sitefleet.exceptions import SiteError, TaskRefused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

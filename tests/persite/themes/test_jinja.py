@@ -334,16 +334,28 @@ def test_what_an_imported_template_has_set_is_nothing_to_another_site(
 ):
     options["enable_async"] = is_async
     write("jinja2/page.html", f"{{% set own = 1 %}}{page}")
-    write("jinja2/told.html", "{{ current() }} {{ further }}")
+    write("jinja2/told.html", "{{ current() }}")
     write(
         "jinja2/nav.html",
-        "{% set name = current() %}{% macro nav() %}{{ name }} {{ further }}{% endmacro %}",
+        "{% set name = current() %}{% macro nav() %}{{ name }}{{ further }}{% endmacro %}",
     )
     engines["jinja2"].shared.globals["current"] = name_of_site
     for site in (*fleet, *fleet):
         with override_site(site):
+            assert engines["jinja2"].env.get_template("page.html").render() == site.name
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_an_imported_template_has_the_globals_of_the_one_that_imports_it(
+    sites, write, options, is_async
+):
+    options["enable_async"] = is_async
+    write("jinja2/page.html", "{% from 'nav.html' import nav %}{{ nav() }}")
+    write("jinja2/nav.html", "{% macro nav() %}{{ further }}{% endmacro %}")
+    for site in sites:
+        with override_site(site):
             page = engines["jinja2"].env.get_template("page.html", globals={"further": "seen"})
-            assert page.render() == f"{site.name} seen"
+            assert page.render() == "seen"
 
 
 def test_a_template_class_of_the_project_stays_what_it_is(sites, write, options):
