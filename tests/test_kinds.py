@@ -80,6 +80,8 @@ def test_json_loses_nothing(name, data):
         assert name == "datetime"  # in UTC it is before the year 1, or after 9999
         return
     back = kept(kind(name), value)
+    if name == "datetime":  # Python says of an hour that is there twice that it equals no other
+        value = value.astimezone(UTC)
     assert back == cleaned == value
     assert type(back) is type(cleaned)
     if name == "datetime":

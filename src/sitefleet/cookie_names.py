@@ -8,6 +8,7 @@ Sources: RFC 6265 5.3 (who may set which cookie), RFC 6265bis 4.1.3.2 (``__Host-
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -41,11 +42,17 @@ def sent_names(below: int | None, *, secure: bool) -> dict[str, str]:
     ``below`` is the primary key of a site below a path prefix, None at the root of a host;
     ``secure`` tells whether the request came by HTTPS.
     """
-    prefix = HOST_PREFIX if secure and get_conf().HOST_COOKIES else ""
-    mark = "" if below is None else f"_{below}"
-    return {
-        name: f"{'' if is_host_only(name) else prefix}{name}{mark}" for name in django_cookies()
-    }
+    return names_with(HOST_PREFIX if secure and get_conf().HOST_COOKIES else "", below)
+
+
+def names_with(prefix: str, below: int | None) -> dict[str, str]:
+    """Return what `sent_names` does, with this prefix."""
+    return _names_with(django_cookies(), prefix, "" if below is None else f"_{below}")
+
+
+@lru_cache(maxsize=256)
+def _names_with(names: tuple[str, ...], prefix: str, mark: str) -> dict[str, str]:
+    return {name: f"{'' if is_host_only(name) else prefix}{name}{mark}" for name in names}
 
 
 def is_host_only(name: str) -> bool:
@@ -61,17 +68,22 @@ def received(request: HttpRequest, names: Collection[str]) -> dict[str, str]:
     no ``__Host-`` cookie. Where there are two, something is wrong, and neither is taken.
     """
     cookies = request.COOKIES
-    plain = [name for name in names if name in cookies and not is_host_only(name)]
     found: dict[str, set[str]] = {}
     for pair in request.META.get("HTTP_COOKIE", "").split(";"):
         spelled, equals, value = pair.partition("=")
         name = spelled.strip(" \t")
         if equals and name in names and is_host_only(name):
             found.setdefault(name, set()).add(value)
-    single = {name: values.pop() for name, values in found.items() if len(values) == 1}
-    return {name: cookies[name] for name in plain} | {
-        name: parse_cookie(f"{name}={value}")[name] for name, value in single.items()
-    }
+    values = {name: cookies[name] for name in names if name in cookies and not is_host_only(name)}
+    for name, spellings in found.items():
+        if len(spellings) == 1:
+            values[name] = _unquoted(spellings.pop())
+    return values
+
+
+def _unquoted(value: str) -> str:
+    # What Django makes of it; most are not quoted, and are as they stand.
+    return parse_cookie(f"x={value}")["x"] if '"' in value else value.strip()
 
 
 def rename(response: HttpResponseBase, name: str, sent: str) -> Morsel[Any]:

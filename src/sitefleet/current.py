@@ -69,6 +69,14 @@ def get_current_site(request: object | None = None) -> Site:
     return site if site is not None else wiring.load_site(get_current_site_id())
 
 
+def is_within(outer: State | None) -> bool:
+    """Tell whether a state that was in force before still is: here, or outside of what is."""
+    state = current_state.get()
+    while state is not None and state is not outer:
+        state = state[2]
+    return state is outer
+
+
 def activate(site: Site | int) -> None:
     """Make ``site`` the current site of this thread or task until `deactivate`.
 

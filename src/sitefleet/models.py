@@ -17,11 +17,11 @@ from django.contrib.sites.models import Site
 from django.core.exceptions import ValidationError
 from django.db import models, router, transaction
 from django.db.models import F, Q
-from django.db.models.functions import Greatest
 from django.utils.translation import gettext_lazy as _
 
 from sitefleet.declared import clean_settings
 from sitefleet.environments import Environment, get_environment
+from sitefleet.fields import RisingField
 from sitefleet.naming import (
     HOST_LENGTH,
     PREFIX_LENGTH,
@@ -54,23 +54,6 @@ class State(models.TextChoices):
     MAINTENANCE = "maintenance", _("maintenance")
     ARCHIVED = "archived", _("archived")
     SUSPENDED = "suspended", _("suspended")
-
-
-class RisingField(models.PositiveIntegerField):
-    """A number that a saved instance, which may have been read long ago, never puts back.
-
-    ``QuerySet.update()`` and fixtures write what they are told to.
-    """
-
-    def pre_save(self, model_instance: models.Model, add: bool) -> Any:  # noqa: FBT001 - Django's
-        """Return what is written."""
-        value = super().pre_save(model_instance, add)
-        return value if add else Greatest(F(self.attname), value)
-
-    def deconstruct(self) -> Any:
-        """Return what Django's field returns: in the database there is no difference."""
-        name, _path, args, kwargs = super().deconstruct()
-        return name, "django.db.models.PositiveIntegerField", args, kwargs
 
 
 class SiteConfig(models.Model):

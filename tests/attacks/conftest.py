@@ -6,6 +6,8 @@ import logging
 import pytest
 from django.contrib.auth import get_user_model
 from django.core.cache import cache
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections
 from django.test import override_settings
 
 from sitefleet.persite.logging import SiteFilter
@@ -25,7 +27,12 @@ def switched_on(tmp_path_factory):
 
 @pytest.fixture(params=[WSGI, ASGI], ids=["wsgi", "asgi"])
 def door(switched_on, request):
-    return request.param()
+    # Connections stay open, as in a server: they are in the transaction of the test.
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
+    yield request.param()
+    for signal in (request_started, request_finished):
+        signal.connect(close_old_connections)
 
 
 @pytest.fixture

@@ -110,6 +110,7 @@ TEMPLATES = {
     "templates/registration/password_reset_form.html": "{{ form }}",
     "templates/registration/password_reset_confirm.html": "{% if validlink %}{{ form }}{% endif %}",
     "templates/registration/logged_out.html": "{% include 'look.html' %}",
+    "templates/flatpages/default.html": "{{ flatpage.content }}",
     "templates/404.html": "404 in {% include 'look.html' %}",
     "templates/500.html": "500 in {% include 'look.html' %}",
 }

@@ -18,9 +18,6 @@ class Pages(Sitemap):
     def items(self):
         return Article.on_site.order_by("pk")
 
-    def location(self, item):
-        return f"/{item.title}/"
-
 
 #: Views that are found by their own name: what visitors may well ask for.
 NAMED = (
@@ -54,6 +51,7 @@ common = [
     path("metrics/", exposition, {"registry": project.registry}),
     path("sitemap.xml", sitemap, {"sitemaps": {"news": Pages}}, name="sitemap"),
     path("feed/", views.News(), name="feed"),
+    path("news/<int:pk>/", views.article),
     path("change/<end>/", views.change),
     path("opened/<link>/", views.opened),
     path("invoice/<path:name>", views.invoice),

@@ -19,7 +19,7 @@ from django.core.files.storage import default_storage
 from django.db import transaction
 from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.middleware.csrf import get_token
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -202,6 +202,10 @@ def names(request):
 
 def articles(request):
     return JsonResponse({"titles": [row.title for row in Article.on_site.all()]})
+
+
+def article(request, pk):
+    return HttpResponse(get_object_or_404(Article.on_site, pk=pk).title)
 
 
 def search(request):

@@ -464,13 +464,11 @@ def leave_behind(request):
 class LeavingUrls:
     urlpatterns = [
         path("leave/", leave_behind),
-        path("key/", lambda request: HttpResponse(key())),
+        path("key/", lambda _: HttpResponse(key())),
     ]
 
 
-def test_sharing_that_a_request_left_behind_is_nothing_to_the_next_one(
-    site, other_site, settings
-):
+def test_sharing_that_a_request_left_behind_is_nothing_to_the_next_one(site, other_site, settings):
     settings.ROOT_URLCONF = LeavingUrls
     for each in (site, other_site, site):
         assert client_for(site).get("/leave/").content.decode() == PROJECT_KEY

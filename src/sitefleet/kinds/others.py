@@ -85,11 +85,13 @@ class Custom(Kind):
 
     def load(self, stored: Any) -> Any:
         try:
-            return self.field.clean(stored)
+            found = self.field.clean(stored)
+            _check_depth(found)
         except ValidationError:
             raise
         except Exception:  # noqa: BLE001 - fields expect what forms give them, no more
             raise self.wrong(stored) from None
+        return found
 
     def dump(self, value: Any) -> Any:
         try:

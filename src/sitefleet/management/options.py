@@ -41,8 +41,8 @@ def set_options(options: Options) -> list[str]:
     facts += [f"{name}={one_line(value)}" for name, value in sorted(config.settings.items())]
     lines = [f"{config.site.name} ({config.slug}): {' '.join(facts) or 'nothing of its own'}"]
     if given.get("theme") and config.theme not in theme_names():
-        known = ", ".join(theme_names()) or "none"
-        lines.append(f"THEME_DIRS have no theme {config.theme!r} yet; themes there: {known}.")
+        there = ", ".join(theme_names()) or "none"
+        lines.append(f"THEME_DIRS have no theme {config.theme!r} yet; themes there: {there}.")
     return lines
 
 

@@ -158,29 +158,24 @@ class LocMemCache(PerSiteCache, locmem.LocMemCache):
 class DatabaseCache(_CulledByClear, db.DatabaseCache):
     """Django's cache in a table of the database.
 
-    To make room Django removes keys in their order, so first those of the site with the lowest
-    id. This removes what would expire first, whose ever it is.
+    It makes room by what expires first. Django goes by the keys: the lowest site would pay for all.
     """
-
-    _max_entries: int
-    _table: str
 
     def _cull(self, using: str, cursor: Any, now: datetime, count: int) -> None:
         if self._cull_frequency == 0:
             self.clear_all()
             return
         ops = connections[using].ops
-        table, key, expires = map(ops.quote_name, (self._table, "cache_key", "expires"))
+        table, key, expires = map(ops.quote_name, (self._table, "cache_key", "expires"))  # type: ignore[attr-defined]  # Django's
         now_there = ops.adapt_datetimefield_value(now)
         cursor.execute(f"DELETE FROM {table} WHERE {expires} < %s", [now_there])  # noqa: S608 - quoted
         left = count - cursor.rowcount
         if left > self._max_entries:
-            # What expires at one time goes in an order that no site can choose. MySQL takes a
-            # LIMIT, and the table itself, only one query deeper.
+            # MD5 is an order without sites. MySQL takes LIMIT, and this table, one query deeper.
             some = f"SELECT {key} FROM {table} ORDER BY {expires}, MD5({key})"  # noqa: S608 - quoted
             limit = ops.limit_offset_sql(0, left // self._cull_frequency)
-            doomed = f"SELECT {key} FROM ({some} {limit}) doomed"  # noqa: S608 - quoted
-            cursor.execute(f"DELETE FROM {table} WHERE {key} IN ({doomed})")  # noqa: S608 - quoted
+            chosen = f"SELECT {key} FROM ({some} {limit}) chosen"  # noqa: S608 - quoted
+            cursor.execute(f"DELETE FROM {table} WHERE {key} IN ({chosen})")  # noqa: S608 - quoted
 
 
 class FileBasedCache(_CulledByClear, filebased.FileBasedCache):

@@ -17,7 +17,14 @@ from django.core import checks
 from sitefleet import hosts
 from sitefleet.checking import SITE_MIDDLEWARE
 from sitefleet.conf import find_problems, get_conf
-from sitefleet.cookie_names import django_cookies, is_host_only, received, rename, sent_names
+from sitefleet.cookie_names import (
+    HOST_PREFIX,
+    django_cookies,
+    is_host_only,
+    names_with,
+    received,
+    rename,
+)
 from sitefleet.exceptions import InvalidHost
 from sitefleet.hybrid import HybridMiddleware
 from sitefleet.prefixes import mounted_prefix
@@ -46,18 +53,20 @@ COOKIES = ("SESSION_COOKIE", "CSRF_COOKIE", "LANGUAGE_COOKIE")
 class CookieMiddleware(HybridMiddleware):
     """Give Django's cookies the names and the domain that the settings ask for."""
 
+    def __init__(self, get_response: Any) -> None:
+        super().__init__(get_response)
+        self.conf = get_conf()
+
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         """Answer a request."""
         if self.is_async:
             return self._call_async(request)
-        conf = get_conf()
-        names = _take_in(request, conf)
-        return _send_out(self.get_response(request), request, names, conf)
+        names = _take_in(request, self.conf)
+        return _send_out(self.get_response(request), request, names, self.conf)
 
     async def _call_async(self, request: HttpRequest) -> HttpResponseBase:
-        conf = get_conf()
-        names = _take_in(request, conf)
-        return _send_out(await self.get_response(request), request, names, conf)
+        names = _take_in(request, self.conf)
+        return _send_out(await self.get_response(request), request, names, self.conf)
 
 
 def _take_in(request: Any, conf: Conf) -> dict[str, str]:
@@ -68,7 +77,7 @@ def _take_in(request: Any, conf: Conf) -> dict[str, str]:
     """
     if not (conf.HOST_COOKIES and request.is_secure()):
         return {}
-    names = sent_names(request.site.pk if mounted_prefix() else None, secure=True)
+    names = names_with(HOST_PREFIX, request.site.pk if mounted_prefix() else None)
     values = received(request, names.values())
     for name, sent in names.items():
         request.COOKIES.pop(sent, None)

@@ -39,7 +39,7 @@ from django.core.signing import Signer, TimestampSigner
 from django.urls import get_resolver
 from django.utils.encoding import force_bytes
 
-from sitefleet.current import active_site_id, current_state, get_current_site_id
+from sitefleet.current import active_site_id, current_state, get_current_site_id, is_within
 from sitefleet.dotted import imported, names_a
 from sitefleet.exceptions import InvalidSetting, NoCurrentSite
 from sitefleet.following import configured, follow, stop_following
@@ -67,8 +67,7 @@ REMEMBERED = 4096
 
 #: The block that was entered last, under which state of the current site, and the block outside.
 _shared: ContextVar[Block | None] = ContextVar("sitefleet_shared_signing", default=None)
-#: One entry for each module that is being imported; its lock knows the thread. Python has no public
-#: name for that.
+#: The locks, which know their thread, of modules that are being imported; Python's own.
 _imports: dict[str, Any] = getattr(_bootstrap, "_module_locks", {})
 #: Modules whose import has started Django. One of them may run the server, and so never end.
 _starters: set[str] = set()
@@ -165,24 +164,15 @@ def site_key(key: Key) -> Key:
 
 
 def _is_shared() -> bool:
-    """Tell whether a block is in force: it ends at the latest with the site it was entered under.
-
-    So what a generator that was abandoned has left behind is nothing to the next task.
-    """
+    # What an abandoned generator has left behind ends with the site that it was entered under.
     block = _shared.get()
-    while block is not None:
-        state = current_state.get()
-        while state is not None and state is not block[1]:
-            state = state[2]
-        if state is block[1]:
-            return True
+    while block is not None and not is_within(block[1]):
         block = block[2]
-    return False
+    return block is not None
 
 
 def _begin_request(**_: Any) -> None:
-    # Requests for one host have one state, and in tests there may be none before.
-    _shared.set(None)
+    _shared.set(None)  # All requests for one host have one and the same state.
 
 
 @lru_cache(maxsize=REMEMBERED)

@@ -47,8 +47,7 @@ if TYPE_CHECKING:
 
     from django.contrib.sites.models import Site
 
-#: Where the id of the site travels. With the dot it is no name of a parameter.
-KEY = "sitefleet.site"
+KEY = "sitefleet.site"  # where the id of the site travels; with the dot no parameter's name
 #: Backends that run a task at once, under the site of the caller, or not at all.
 HARMLESS = (
     "django.tasks.backends.immediate.ImmediateBackend",
@@ -65,8 +64,7 @@ LINE = (
 class SiteTask:
     """What is mixed into the class of tasks: ``call()`` and ``acall()`` run under the site.
 
-    Called where a site was entered a task runs there: that is a plain call of a function. One
-    that came for another site is refused.
+    Where a site was entered that is a plain call of a function; a key of another site is refused.
     """
 
     __slots__ = ()
@@ -84,16 +82,16 @@ class SiteTask:
             return await super().acall(*args, **kwargs)  # type: ignore[misc]  # the task's
 
     def _scene(self, pk: object) -> AbstractContextManager[None]:
+        here = active_site_id()
         if is_fleet_wide(self):
             return working_on(None)
-        here = active_site_id()
-        if pk is None and here is not None:
+        if here is None or pk == here:
+            return working_on(admit(pk))
+        if pk is None:
             return nullcontext()
-        if here is not None and pk != here:
-            # Perhaps they are arguments of a client, who is not to choose the site.
-            message = f"It came for site {pk!r}, but is called where site {here} was entered."
-            raise TaskRefused(message)
-        return working_on(admit(pk))
+        # Perhaps these are arguments of a client, who is not to choose the site.
+        message = f"It came for site {pk!r}, but is called where site {here} was entered."
+        raise TaskRefused(message)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # By the name of the function, as Django 6.1 does: this class has no place in a module.
@@ -197,9 +195,7 @@ def is_fleet_wide(task: Any) -> bool:
 
 
 def _with_site(task: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
-    if is_fleet_wide(task):
-        return kwargs
-    return {**kwargs, KEY: site_to_carry(task.module_path)}
+    return kwargs if is_fleet_wide(task) else {**kwargs, KEY: site_to_carry(task.module_path)}
 
 
 def _without_site(result: Any) -> Any:

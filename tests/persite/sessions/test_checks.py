@@ -8,7 +8,9 @@ from tests.persite.sessions.work import ENGINES, PLACE, THIRD_PARTY
 
 def messages(**options):
     found = checks.run_checks(**options)
-    return {each.id: each for each in found if each.id.startswith(("sitefleet.W35", "sitefleet.E35"))}
+    return {
+        each.id: each for each in found if each.id.startswith(("sitefleet.W35", "sitefleet.E35"))
+    }
 
 
 @pytest.mark.parametrize("name", ENGINES)
