@@ -27,18 +27,18 @@ def switched_on(tmp_path_factory):
 
 @pytest.fixture(params=[WSGI, ASGI], ids=["wsgi", "asgi"])
 def door(switched_on, request):
-    # Connections stay open, as in a server: they are in the transaction of the test.
-    for signal in (request_started, request_finished):
-        signal.disconnect(close_old_connections)
-    yield request.param()
-    for signal in (request_started, request_finished):
-        signal.connect(close_old_connections)
+    return request.param()
 
 
 @pytest.fixture
 def sites(switched_on, db):
     """The three sites, with nothing in their caches."""
+    # Connections stay open, as in a server: they are in the transaction of the test.
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
     yield project.make_sites()
+    for signal in (request_started, request_finished):
+        signal.connect(close_old_connections)
     cache.clear_all()
 
 

@@ -34,15 +34,12 @@ MIDDLEWARE = [
     "sitefleet.persite.cookies.CookieMiddleware",
     "sitefleet.persite.locale.SiteLocaleMiddleware",
     "django.middleware.cache.UpdateCacheMiddleware",
-    "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "sitefleet.persite.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.contrib.flatpages.middleware.FlatpageFallbackMiddleware",
-    "django.contrib.redirects.middleware.RedirectFallbackMiddleware",
     "django.middleware.cache.FetchFromCacheMiddleware",
 ]
 SITEFLEET = {

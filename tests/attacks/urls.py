@@ -52,6 +52,7 @@ common = [
     path("sitemap.xml", sitemap, {"sitemaps": {"news": Pages}}, name="sitemap"),
     path("feed/", views.News(), name="feed"),
     path("news/<int:pk>/", views.article),
+    path("pages/", include("django.contrib.flatpages.urls")),
     path("change/<end>/", views.change),
     path("opened/<link>/", views.opened),
     path("invoice/<path:name>", views.invoice),
