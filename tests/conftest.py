@@ -16,13 +16,21 @@ from sitefleet.resolver import resolver
 from tests.databases import file_database, migrated_file  # noqa: F401 - fixtures
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    """Leave out what is about a later Django: the matrix runs it there."""
+    """Leave out what is about a later Django: the matrix runs it there. Mark what is slow."""
+    for item in items:
+        if PROCESSES.get(item.path.parent.name) in item.fixturenames:
+            item.add_marker("acceptance")
     marks = [(item, item.get_closest_marker("django")) for item in items]
     later = [item for item, mark in marks if mark is not None and mark.args > django.VERSION]
     if later:
         config.hook.pytest_deselected(items=later)
         items[:] = [item for item in items if item not in later]
+
+
+#: By the folder of a test: the fixture that starts processes of their own.
+PROCESSES = {"commands": "project", "tests": "results"}
 
 
 @pytest.hookimpl(tryfirst=True)

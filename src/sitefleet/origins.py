@@ -9,9 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from django.conf import settings
-from django.utils.http import is_same_domain
-
 from sitefleet import hosts
 from sitefleet.lookup import listed_match
 from sitefleet.presented import shown
@@ -29,7 +26,7 @@ def is_own(url: str, site_id: int | None, host: str, *, secure: bool) -> bool | 
     True on that host, in normal form, and on any other that leads to this site and to no other,
     and serves it; False for a page of another site; None for one that is on no host of the fleet,
     or on a host, at a port or by a scheme that the site is not served by: the settings decide on
-    these, see `is_trusted`. ``secure``: what the page sends came by HTTPS. At most one query, for a
+    these. ``secure``: what the page sends came by HTTPS. At most one query, for a
     host that this process has not seen yet.
     """
     try:
@@ -50,19 +47,6 @@ def is_own(url: str, site_id: int | None, host: str, *, secure: bool) -> bool | 
     # A page that came by HTTPS is never less to be trusted. It is what browsers see where a proxy
     # takes HTTPS and does not say so.
     return True if at_port and (parts.scheme == "https" or not secure) else None
-
-
-def is_trusted(origin: str) -> bool:
-    """Tell whether ``CSRF_TRUSTED_ORIGINS`` names an origin, also by a wildcard, as for Django."""
-    try:
-        scheme, netloc = urlsplit(origin)[:2]
-    except ValueError:
-        return False
-    wildcards = [urlsplit(name) for name in settings.CSRF_TRUSTED_ORIGINS if "*" in name]
-    return origin in settings.CSRF_TRUSTED_ORIGINS or any(
-        scheme == wildcard.scheme and is_same_domain(netloc, wildcard.netloc.lstrip("*"))
-        for wildcard in wildcards
-    )
 
 
 def _matches(host: str) -> list[Match]:

@@ -37,13 +37,15 @@ def told():
     }
 
 
-def leave_behind(other):
+def leave_behind(other=None, *, urls=True):
     """Do what code does that forgets to clean up: enter a site, a language, a time zone, URLs."""
-    override_site(other).__enter__()
-    activate(other)
+    if other is not None:
+        override_site(other).__enter__()
+        activate(other)
     translation.activate("es")
     timezone.activate("Asia/Tokyo")
-    set_urlconf("tests.attacks.urls_blue")
+    if urls:
+        set_urlconf("tests.attacks.urls_blue")
 
 
 def nothing_is_left():

@@ -1,4 +1,4 @@
-"""Rows 11, 22, 23 and 25: what a process, a thread, a task and a connection keep of a site.
+"""Rows 11, 16, 22, 23 and 25: what a process, a thread, a task and a connection keep of a site.
 
 Row 25 is about row-level security as well, which is not built yet: what that sets on a connection
 is to be looked at here then, with poolers, savepoints and server-side cursors. Today nothing is
@@ -108,7 +108,7 @@ ENDS = {
     "no page": ("nothing", 404),
     "an exception": ("fail", 500),
     "a view that cleans up nothing": ("careless", 200),
-    "one that fails, too": ("careless-fail", 500),
+    "an exception on another site": ("fail-elsewhere", 500),
     "a stream": ("{}stream", 200),
 }
 
@@ -117,8 +117,10 @@ ENDS = {
 def test_row_22_nothing_is_left_after(visit, sites, door, end):
     path, status = ENDS[end]
     views.careless_site[:] = [get_site("two")]
-    for site in (sites.one, sites.below):
-        assert visit(site).get(f"/{path.format(door.streams)}/").status == status
+    for site, theme in ((sites.one, "red over shared"), (sites.below, "shared")):
+        answer = visit(site).get(f"/{path.format(door.streams)}/")
+        assert answer.status == status
+        assert status < 400 or answer.text == f"{status} in {theme}"
         assert nothing_is_left()
     look_around(visit, sites)
 
@@ -223,6 +225,14 @@ def test_row_23_requests_of_twenty_sites_in_threads_mix_nothing_up(many):
     with ThreadPoolExecutor(8) as threads:
         for host, seen in threads.map(visit, hosts * 5):
             assert seen == [many[host]] * 4
+
+
+def test_row_16_threads_of_a_page_have_its_urls_only_if_they_are_told(many, door):
+    for host in list(many)[:3]:
+        assert told(door(host, "/look/", headers={}, wire={})) == many[host]
+        seen = door(host, "/in-threads/", headers={}, wire={}).json()
+        assert seen["plain"] == ["tests.attacks.urls", "/where/"]
+        assert seen["carried"] == [many[host]["urlconf"], many[host]["where"]]
 
 
 # --- row 25: connections ----------------------------------------------------------------------

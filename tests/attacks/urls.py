@@ -4,6 +4,7 @@ from django.conf.urls.i18n import i18n_patterns
 from django.contrib.auth import views as auth
 from django.contrib.sitemaps import Sitemap
 from django.contrib.sitemaps.views import sitemap
+from django.contrib.syndication.views import Feed
 from django.urls import include, path
 
 from sitefleet.persite.metrics import exposition
@@ -19,15 +20,28 @@ class Pages(Sitemap):
         return Article.on_site.order_by("pk")
 
 
+class News(Feed):
+    """A feed of the same."""
+
+    link = "/"
+    title = "News"
+
+    def items(self):
+        return Article.on_site.all()
+
+    def item_link(self, item):
+        return f"/look/?{item.pk}"
+
+
 #: Views that are found by their own name: what visitors may well ask for.
 NAMED = (
     *("look", "async_look", "form", "who", "page", "account", "fragment", "signed", "links"),
-    *("write", "names", "articles", "search", "in_threads"),
+    *("write", "names", "articles", "search"),
 )
 #: And what they should not; the canary would follow these names as well.
 UNNAMED = (
     *("stream", "async_stream", "broken_stream", "async_broken_stream", "wander", "wait", "fail"),
-    *("careless", "careless_fail", "purge", "upload", "enqueue", "away", "cached"),
+    *("careless", "fail_elsewhere", "in_threads", "purge", "upload", "enqueue", "away", "cached"),
 )
 
 
@@ -50,7 +64,7 @@ common = [
     path("media/<path:name>", serve_media),
     path("metrics/", exposition, {"registry": project.registry}),
     path("sitemap.xml", sitemap, {"sitemaps": {"news": Pages}}, name="sitemap"),
-    path("feed/", views.News(), name="feed"),
+    path("feed/", News(), name="feed"),
     path("news/<int:pk>/", views.article),
     path("pages/", include("django.contrib.flatpages.urls")),
     path("change/<end>/", views.change),

@@ -94,7 +94,7 @@ ORIGINS = [
     ("https://ONE.example.org:443", True),
     ("https://alias.example.net", True),
     ("https://trusted.example", True),
-    ("https://any.wild.example", True),
+    ("https://any.wild.example", False),
     ("http://any.wild.example", False),
     ("https://anywild.example", False),
     ("https://evil.example#.wild.example", False),
