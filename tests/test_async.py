@@ -72,6 +72,7 @@ def test_a_cancelled_request_cleans_up_under_its_site(site, other_site, closed):
     assert closed == {"/wait/": site.pk}
 
 
+@pytest.mark.acceptance
 @pytest.mark.django_db(transaction=True)  # so that answers come from memory, without a thread
 def test_a_thousand_requests_over_twenty_sites_are_all_right(settings):
     settings.SITEFLEET = WARM

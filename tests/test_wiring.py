@@ -48,6 +48,7 @@ def test_back_to_zero_django_works_alone_and_forward_again_nothing_is_lost(file_
     assert found("one.example.org") == site.pk
 
 
+@pytest.mark.acceptance
 def test_the_first_migrate_works_though_the_environment_names_a_site(tmp_path):
     code = """
 from django.core.management import execute_from_command_line
@@ -130,6 +131,7 @@ def run(code, **environment):
     return subprocess.run(command, check=False, timeout=60, **options)
 
 
+@pytest.mark.acceptance
 def test_starting_django_asks_the_database_nothing():
     code = """
 import django, sqlite3
@@ -144,6 +146,7 @@ call_command("check")
     assert done.returncode == 0, done.stderr + done.stdout
 
 
+@pytest.mark.acceptance
 def test_with_settings_that_cannot_be_used_the_checks_speak():
     code = """
 from tests import settings
@@ -157,6 +160,7 @@ call_command("check")
     assert "SystemCheckError" in done.stderr
 
 
+@pytest.mark.acceptance
 def test_the_bridge_can_be_left_out():
     code = """
 from tests import settings
