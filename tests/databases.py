@@ -49,7 +49,11 @@ def in_sync_thread(function):
 
 
 def forget_connection():
-    connections["default"].close()
+    connection = connections["default"]
+    connection.close()
+    if connection.connection is not None:  # Django keeps databases in memory open
+        connection.connection.close()
+        connection.connection = None
     del connections["default"]
 
 

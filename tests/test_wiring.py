@@ -139,8 +139,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 def refuse(self): raise SystemExit("a query at start")
 BaseDatabaseWrapper.ensure_connection = refuse
 django.setup()
+from django.core.checks.registry import registry
 from django.core.management import call_command
-call_command("check")
+# Fields of Django ask, since 6.1, whether the database knows JSON.
+call_command("check", tags=sorted(registry.tags_available() - {"models"}))
 """
     done = run(code)
     assert done.returncode == 0, done.stderr + done.stdout
