@@ -15,6 +15,7 @@ from sitefleet.declared import declarations
 from sitefleet.following import configured
 from sitefleet.models import SiteConfig
 from sitefleet.persite.locale.in_force import LANGUAGE, ZONE, declared
+from sitefleet.pipeline import is_listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -96,10 +97,12 @@ def _languages_by_urlconf(using: str) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     rows = SiteConfig.objects.using(using).values_list("urlconf", "settings")
     for urlconf, stored in rows[:LOOKED_AT]:
+        if not is_listed(urlconf):
+            continue  # Never imported, and such a site answers 503.
         language = project
         with suppress(AttributeError, ValidationError):  # rows come in past validation, too
             language = kind.load(stored.get(LANGUAGE, project))
-        found.setdefault(urlconf or settings.ROOT_URLCONF, set()).add(language)
+        found.setdefault(urlconf or configured("ROOT_URLCONF"), set()).add(language)
     return found
 
 
