@@ -20,6 +20,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "sitefleet",
     "tests.news",
+    "tests.rooms",
 ]
 MIDDLEWARE = [
     "sitefleet.middleware.SiteMiddleware",

@@ -22,6 +22,10 @@ from sitefleet.exceptions import InvalidHost, InvalidSetting
 ENVIRONMENT_VARIABLES = ("DOMAIN_FORMAT", "SCHEME", "SITE")
 SLUG_FIELD = "{slug}"
 HOUR = 3600
+RAW_SQL = ("refuse", "warn", "allow")
+RLS = ("", "transaction", "session")
+#: What SCOPED_MODELS may say of a model.
+SCOPED_OPTIONS = {"field": str, "shared": bool, "add": bool, "unique": str}
 SENDFILES = ("", "x-accel-redirect", "x-sendfile")
 
 
@@ -95,6 +99,25 @@ class Conf:
 
     MAIL_BACKEND: str = "django.core.mail.backends.smtp.EmailBackend"
     """The backend by which `sitefleet.persite.mail.EmailBackend` sends."""
+
+    SCOPED_MODELS: tuple[str, ...] | dict[str, dict[str, Any]] = ()
+    """Models of other people that get a site: ``["talks.Talk"]``, or a dictionary of options."""
+
+    SCOPED_APP: str = ""
+    """The label of your app into which ``manage.py scopemodels`` writes the migrations."""
+
+    GUARD: bool = True
+    """Let no statement on rows of sites run that is for no site."""
+
+    RAW_SQL: str = "refuse"
+    """Raw SQL that names a guarded table without a current site: ``refuse``, ``warn``, ``allow``."""
+
+    RLS: str = ""
+    """PostgreSQL row-level security: ``transaction`` or ``session``, how a connection is told its
+    site. Empty: not used."""
+
+    RLS_ROLE: str = ""
+    """The role of PostgreSQL that sees the rows of all sites, for `cross_site`."""
 
     METRICS_SITES: int = 200
     """Sites that metrics tell apart; those that come later are counted together."""
@@ -170,8 +193,9 @@ def _problem_of(key: str, value: Any) -> Problem | None:
     default = getattr(Conf(), key)
     kind: Any = (int, float) if isinstance(default, float) else type(default)
     kind = (list, tuple) if kind is tuple else kind
+    kind = (list, tuple, dict) if key == "SCOPED_MODELS" else kind
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        expected = "list" if kind == (list, tuple) else type(default).__name__
+        expected = "list" if isinstance(kind, tuple) and list in kind else type(default).__name__
         hint = f"Expected a value such as {_EXAMPLES.get(key, default)!r}."
         return Problem(key, f"SITEFLEET[{key!r}] is {value!r}, not a {expected}.", hint)
     reason = _REASONS.get(key, lambda _: "")(value)
@@ -218,6 +242,22 @@ def _why_not_declarations(value: dict[Any, Any]) -> str:
     return ""
 
 
+def _why_not_scoped(value: Any) -> str:
+    for label in value:
+        if not isinstance(label, str) or not _MODEL.fullmatch(label):
+            return f"{label!r} is no model, such as talks.Talk."
+        options = value[label] if isinstance(value, dict) else {}
+        if not isinstance(options, dict):
+            return f'{label} needs a dictionary, such as {{"shared": True}}.'
+        for name, option in options.items():
+            if name not in SCOPED_OPTIONS:
+                return f"{label} has no option {name!r}; known are {', '.join(SCOPED_OPTIONS)}."
+            if not isinstance(option, SCOPED_OPTIONS[name]):
+                return f"{label}: {name!r} is a {SCOPED_OPTIONS[name].__name__}."
+    return ""
+
+
+_MODEL = re.compile(r"[^\W\d]\w*\.[^\W\d]\w*")
 _SETTING = re.compile(r"[A-Z][A-Z0-9_]*")
 _MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 #: For settings whose default, being empty, shows nothing.
@@ -232,6 +272,7 @@ _EXAMPLES: dict[str, Any] = {
     "THEME_DIRS": ["themes"],
     "SENDFILE": "x-accel-redirect",
     "COOKIE_DOMAIN": "example.org",
+    "SCOPED_MODELS": ["talks.Talk"],
 }
 _REASONS: dict[str, Any] = {
     "DOMAIN_FORMAT": _why_not_format,
@@ -251,5 +292,9 @@ _REASONS: dict[str, Any] = {
     "MAIL_BACKEND": lambda value: (
         "" if _MODULE.fullmatch(value) and "." in value else "It is the path of a class."
     ),
+    "SCOPED_MODELS": _why_not_scoped,
+    "SCOPED_APP": lambda value: "" if not value or value.isidentifier() else "It is an app label.",
+    "RAW_SQL": lambda value: "" if value in RAW_SQL else f"It is one of {RAW_SQL}.",
+    "RLS": lambda value: "" if value in RLS else f"It is one of {RLS[1:]}, or empty.",
     "METRICS_SITES": lambda value: "" if value >= 1 else "It is at least 1.",
 }

@@ -4,6 +4,8 @@
 
     SiteError
     ├── NoCurrentSite      code asked for the current site and there is none
+    │   └── SiteRequired   a statement on rows that belong to sites names none
+    ├── CrossSiteWrite     a row of one site would have changed that of another
     ├── UnknownSite        no site has this id, slug or domain
     ├── TaskRefused        a task came for a site that has no tasks run, or for none
     ├── InvalidHost        a host or domain name is malformed
@@ -31,6 +33,30 @@ class NoCurrentSite(SiteError):
 
     def __init__(self, detail: str = "") -> None:
         super().__init__(detail)  # what it was made with: so it survives pickle and task results
+
+    def __str__(self) -> str:
+        text = " ".join((type(self).__doc__ or "").split())
+        return " ".join(filter(None, (self.args[0], text)))
+
+
+class SiteRequired(NoCurrentSite):
+    """A statement on rows that belong to sites was not run, as it names no site.
+
+    Ways out: run it for a site, by ``with override_site(site):``, ``--site=SLUG`` or a request;
+    name the site in it, as in ``.filter(site=site)``; or, if rows of all sites are meant, say so
+    by ``with cross_site("reason"):``.
+    """
+
+
+class CrossSiteWrite(SiteError):
+    """A row of another site was not changed.
+
+    Ways out: enter the site that the row belongs to, by ``with override_site(site):``; or, if it
+    is meant to be changed from here, say so by ``with cross_site("reason"):``.
+    """
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(detail)
 
     def __str__(self) -> str:
         text = " ".join((type(self).__doc__ or "").split())

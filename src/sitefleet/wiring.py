@@ -32,6 +32,7 @@ from sitefleet.persite import (
     urls,
 )
 from sitefleet.resolver import resolver
+from sitefleet.scoping import wiring as scoping
 from sitefleet.sync import sync
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def connect() -> None:
     for island in ISLANDS:
         island.connect()
     background.around[:] = [locale.site_locale]
+    scoping.connect()
     pre_migrate.connect(_before_migrate, dispatch_uid="sitefleet.before_migrate")
     post_migrate.connect(_after_migrate, dispatch_uid="sitefleet.after_migrate")
     setting_changed.connect(_setting_changed, dispatch_uid="sitefleet.setting_changed")

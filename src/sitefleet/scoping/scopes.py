@@ -1,0 +1,216 @@
+"""Which rows belong to a site, and by what: one `Scope` for each table, found once from the models.
+
+A scope says how a row is told to be of a site, as SQL on an alias of its table:
+
+* ``OWN``: a foreign key to the site;
+* ``SHARED``: the same, where NULL means: of all sites. Read everywhere, changed on none;
+* ``MANY``: a many-to-many field to sites;
+* ``PATH``: the row goes with a row of another table: child tables of multi-table inheritance, and
+  the tables behind many-to-many fields.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from django.apps import apps
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from django.db.models import Model
+
+    #: SQL, and the number of times that the id of the site stands in it.
+    Part = tuple[str, int]
+
+#: `Scope.owner` of a row that does not say it.
+UNKNOWN = object()
+
+
+class Kind(Enum):
+    """How a row belongs to a site."""
+
+    OWN = "own"
+    SHARED = "own or shared"
+    MANY = "many"
+    PATH = "path"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """How the rows of one model belong to a site."""
+
+    model: type[Model]
+    kind: Kind
+    field: str
+    """The field that says it: to the site, or with PATH to the row that it goes with."""
+    column: str
+    """Its column; with MANY the primary key's."""
+    parent: Scope | None = None
+    """With PATH the scope of the table it goes with; with MANY the table between, as OWN."""
+    parent_column: str = ""
+    """What ``column`` equals in the table of ``parent``."""
+
+    @property
+    def table(self) -> str:
+        """The table of the model."""
+        return self.model._meta.db_table
+
+    @property
+    def label(self) -> str:
+        """The model as in settings, ``app.Model``."""
+        return self.model._meta.label
+
+    @property
+    def attname(self) -> str:
+        """The attribute of instances that holds the id of the site; OWN and SHARED only."""
+        return self.model._meta.get_field(self.field).attname  # type: ignore[union-attr]
+
+    def condition(
+        self, alias: str, quote: Callable[[str], str], *, writing: bool, depth: int = 0
+    ) -> Part:
+        """Return the SQL that is true for rows of ``alias`` that belong to a site, its id as %s.
+
+        ``alias`` is quoted already. ``writing``: rows that may be changed, so none that is shared.
+        """
+        column = f"{alias}.{quote(self.column)}"
+        if self.parent is not None:
+            inner = quote(f"sitefleet_{depth}")
+            sql, count = self.parent.condition(inner, quote, writing=writing, depth=depth + 1)
+            link = f"{inner}.{quote(self.parent_column)} = {column}"
+            table = f"{quote(self.parent.table)} {inner}"
+            return f"EXISTS(SELECT 1 FROM {table} WHERE {link} AND {sql})", count
+        if self.kind is Kind.SHARED and not writing:
+            return f"({column} = %s OR {column} IS NULL)", 1
+        return f"{column} = %s", 1
+
+    def owner(self, instance: Model) -> Any:
+        """Return the id of the site that an instance says it is of, None where it is shared.
+
+        `UNKNOWN` where the instance does not say: the field is deferred, or it is in other tables.
+        """
+        if self.kind in (Kind.OWN, Kind.SHARED):
+            value = instance.__dict__.get(self.attname, UNKNOWN)
+            return int(value) if isinstance(value, str) and value.isdecimal() else value
+        if self.kind is Kind.PATH and self.parent is not None:
+            inherits = isinstance(instance, self.parent.model)
+            return self.parent.owner(instance) if inherits else UNKNOWN
+        return UNKNOWN
+
+
+class Scopes:
+    """All scopes of this process, by table."""
+
+    def __init__(self) -> None:
+        self.tables: dict[str, Scope] = {}
+        """What the guard asks; empty until the models are ready."""
+        self.memberships: dict[str, Scope] = {}
+        """Of the tables between rows with many sites and their sites: by the site, as OWN."""
+        self._declared: dict[str, tuple[str, bool]] = {}
+
+    def declare(self, label: str, field: str, *, shared: bool = False) -> None:
+        """Say that rows of the model ``label`` belong to a site by ``field``, which it has.
+
+        For models whose field is not of our making. ``shared``: NULL means all sites.
+        """
+        self._declared[label.lower()] = (field, shared)
+        if apps.models_ready:
+            self.find()
+
+    def withdraw(self, label: str) -> None:
+        """Undo `declare`."""
+        self._declared.pop(label.lower(), None)
+        if apps.models_ready:
+            self.find()
+
+    def find(self) -> None:
+        """Look at all models again; what is known is replaced at once, as other threads read it."""
+        found: dict[str, Scope] = {}
+        models = [
+            model for model in apps.get_models(include_auto_created=True) if not model._meta.proxy
+        ]
+        for model in models:
+            scope = self._own(model)
+            if scope is not None:
+                found[scope.table] = scope
+        between = [_membership(scope) for scope in found.values() if scope.kind is Kind.MANY]
+        # Rows that go with another row, which may go with yet another.
+        for _ in range(len(models)):
+            more = {
+                scope.table: scope
+                for model in models
+                if model._meta.db_table not in found
+                for scope in [_path(model, found)]
+                if scope is not None
+            }
+            if not more:
+                break
+            found |= more
+        found |= {path.table: path for path, _ in between}
+        self.memberships = {own.table: own for _, own in between}
+        self.tables = found
+
+    def of(self, model: type[Model]) -> Scope | None:
+        """Return the scope of a model or a proxy of it; None where its rows belong to no site."""
+        return self.tables.get(model._meta.db_table)
+
+    def __iter__(self) -> Iterator[Scope]:
+        return iter(self.tables.values())
+
+    def _own(self, model: type[Model]) -> Scope | None:
+        opts = model._meta
+        declared = self._declared.get(opts.label_lower)
+        for field in (*opts.local_fields, *opts.local_many_to_many):
+            marked = getattr(field, "belongs_to_site", False)
+            if not marked and (declared is None or declared[0] != field.name):
+                continue
+            if field.many_to_many:
+                return _many(model, field)
+            shared = field.null if marked else declared is not None and declared[1]
+            kind = Kind.SHARED if shared else Kind.OWN
+            return Scope(model, kind, field.name, field.column)
+        return None
+
+
+def _many(model: type[Model], field: Any) -> Scope:
+    through = field.remote_field.through
+    own = through._meta.get_field(field.m2m_field_name())
+    site = through._meta.get_field(field.m2m_reverse_field_name())
+    between = Scope(through, Kind.OWN, site.name, site.column)
+    pk = model._meta.pk
+    return Scope(model, Kind.MANY, field.name, pk.column, between, own.column)
+
+
+def _membership(scope: Scope) -> tuple[Scope, Scope]:
+    """Return the scopes of the table behind a many-to-many field to sites: to read, to write.
+
+    All sites of a row that is of the current site are seen, and only that membership is changed.
+    """
+    own = scope.parent
+    assert own is not None  # noqa: S101 - for the type: MANY has one
+    field = next(
+        field for field in own.model._meta.local_fields if field.column == scope.parent_column
+    )
+    return Scope(own.model, Kind.PATH, field.name, field.column, scope, scope.column), own
+
+
+def _path(model: type[Model], found: dict[str, Scope]) -> Scope | None:
+    """Return the scope of a child table or of a table between, where its other end has one."""
+    opts = model._meta
+    if opts.auto_created:
+        fields = [field for field in opts.local_fields if field.remote_field is not None]
+        # The model that has the field comes first.
+        fields.sort(key=lambda field: field.remote_field.model is not opts.auto_created)
+    else:
+        fields = [field for field in opts.parents.values() if field is not None]
+    for field in fields:
+        parent = found.get(field.remote_field.model._meta.db_table)
+        if parent is not None:
+            column = field.foreign_related_fields[0].column
+            return Scope(model, Kind.PATH, field.name, field.column, parent, column)
+    return None
+
+
+scopes = Scopes()
