@@ -65,6 +65,19 @@ WRONG = [
     ({"MAIL_BACKEND": None}, "not a str", "such as 'django.core.mail.backends.smtp"),
     ({"MAIL_BACKEND": "smtp"}, "cannot be 'smtp'", "path of a class"),
     ({"METRICS_SITES": 0}, "cannot be 0", "at least 1"),
+    ({"SCOPED_MODELS": "talks.Talk"}, "not a list", "such as ['talks.Talk']"),
+    ({"SCOPED_MODELS": ["Talk"]}, "cannot be", "'Talk' is no model"),
+    ({"SCOPED_MODELS": {"talks.Talk": True}}, "cannot be", "talks.Talk needs a dictionary"),
+    ({"SCOPED_MODELS": {"talks.Talk": {"sharing": 1}}}, "cannot be", "no option 'sharing'"),
+    ({"SCOPED_MODELS": {"talks.Talk": {"shared": 1}}}, "cannot be", "'shared' is a bool"),
+    ({"SCOPED_APP": 1}, "not a str", "such as 'project'"),
+    ({"SCOPED_APP": "my.app"}, "cannot be 'my.app'", "an app label"),
+    ({"GUARD": None}, "not a bool", "such as True"),
+    ({"RAW_SQL": True}, "not a str", "such as 'refuse'"),
+    ({"RAW_SQL": "deny"}, "cannot be 'deny'", "one of ('refuse'"),
+    ({"RLS": True}, "not a str", "such as 'transaction'"),
+    ({"RLS": "on"}, "cannot be 'on'", "'transaction', 'session'"),
+    ({"RLS_ROLE": None}, "not a str", "such as 'platform'"),
 ]
 
 

@@ -110,7 +110,7 @@ class Conf:
     """Let no statement on rows of sites run that is for no site."""
 
     RAW_SQL: str = "refuse"
-    """Raw SQL that names a guarded table without a current site: ``refuse``, ``warn``, ``allow``."""
+    """Raw SQL on guarded tables without a current site: ``refuse``, ``warn`` or ``allow``."""
 
     RLS: str = ""
     """PostgreSQL row-level security: ``transaction`` or ``session``, how a connection is told its
@@ -273,6 +273,9 @@ _EXAMPLES: dict[str, Any] = {
     "SENDFILE": "x-accel-redirect",
     "COOKIE_DOMAIN": "example.org",
     "SCOPED_MODELS": ["talks.Talk"],
+    "SCOPED_APP": "project",
+    "RLS": "transaction",
+    "RLS_ROLE": "platform",
 }
 _REASONS: dict[str, Any] = {
     "DOMAIN_FORMAT": _why_not_format,

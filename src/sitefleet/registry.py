@@ -12,6 +12,7 @@ from django.db import DatabaseError, connections, router, transaction
 from django.utils.translation import gettext as _
 
 from sitefleet import hosts
+from sitefleet.current import override_site
 from sitefleet.environments import Environment, get_environment
 from sitefleet.models import (
     Alias,
@@ -227,7 +228,12 @@ def _has_content(site: Site) -> bool:
         model: Any = relation.related_model
         if model in (SiteConfig, Alias):
             continue
-        with suppress(DatabaseError), transaction.atomic(using=router.db_for_read(model)):
+        # Entered, since a statement on rows that belong to sites is for the current one.
+        with (
+            override_site(site.pk),
+            suppress(DatabaseError),
+            transaction.atomic(using=router.db_for_read(model)),
+        ):
             if model._base_manager.filter(**{relation.field.name: site}).exists():
                 return True
     return False

@@ -12,6 +12,7 @@ from django.db import router
 from django.db.models import ProtectedError, RestrictedError
 from django.db.models.deletion import Collector
 
+from sitefleet.current import override_site
 from sitefleet.management import USAGE_ERROR
 from sitefleet.management.output import printable, table
 
@@ -25,14 +26,15 @@ def rows_of(site: Site) -> str:
     Raises CommandError when a model protects rows that belong to the site.
     """
     collector = Collector(using=router.db_for_write(Site), origin=site)
-    try:
-        collector.collect([site])
-    except (ProtectedError, RestrictedError) as error:
-        message = f"{site.name} cannot be removed. {error.args[0]}"
-        raise CommandError(printable(message)) from error
-    counts = Counter({model._meta.label: len(rows) for model, rows in collector.data.items()})
-    for query in collector.fast_deletes:
-        counts[query.model._meta.label] += query.count()
+    with override_site(site):  # whose rows they are
+        try:
+            collector.collect([site])
+        except (ProtectedError, RestrictedError) as error:
+            message = f"{site.name} cannot be removed. {error.args[0]}"
+            raise CommandError(printable(message)) from error
+        counts = Counter({model._meta.label: len(rows) for model, rows in collector.data.items()})
+        for query in collector.fast_deletes:
+            counts[query.model._meta.label] += query.count()
     rows = [(label, str(count)) for label, count in sorted(counts.items()) if count]
     return table(("model", "rows"), rows)
 

@@ -9,6 +9,7 @@ from django.core.management.base import CommandError
 from django.db.models import Count
 
 from sitefleet import hosts
+from sitefleet.current import override_site
 from sitefleet.environments import get_environment
 from sitefleet.lookup import get_site
 from sitefleet.management import removal
@@ -125,7 +126,8 @@ def remove(options: Options) -> list[str]:
     config = get_config(get_site(options["site"]))
     lines = [f"Removed {_line(config)}", removal.rows_of(config.site)]
     if not options["dry_run"]:
-        config.site.delete()
+        with override_site(config.site):  # whose rows go with it
+            config.site.delete()
     return lines
 
 
