@@ -14,7 +14,8 @@ from functools import lru_cache
 from django.conf import settings
 
 from sitefleet import hosts
-from sitefleet.conf import SLUG_FIELD, get_conf
+from sitefleet.conf import get_conf
+from sitefleet.conf_rules import SLUG_FIELD
 
 
 @dataclass(frozen=True, slots=True)
