@@ -5,15 +5,16 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from benchmarks import islands, languages
+from benchmarks import islands, languages, rows
 
 PAGES = {
     "domain": {"ROOT_URLCONF": "benchmarks.urls"},
     "islands": islands.SETTINGS,
     "languages": languages.SETTINGS,
+    "rows": rows.SETTINGS,
 }
-PATHS = {"domain": "/", "islands": islands.PATH, "languages": languages.PATH}
-APPS = {"domain": [], "islands": islands.APPS, "languages": []}
+PATHS = {"islands": islands.PATH, "languages": languages.PATH}
+APPS = {"islands": islands.APPS, "rows": rows.APPS}
 STACKS = {
     "bare": [],
     "islands": islands.STACK,
@@ -41,8 +42,8 @@ def settings_for(spec: dict[str, Any]) -> dict[str, Any]:
         **PAGES[spec["page"]],
         **_CONFIGURATIONS[spec["configuration"]](STACKS[spec["stack"]], spec["sitefleet"]),
     }
-    settings["INSTALLED_APPS"] += APPS[spec["page"]]
-    return islands.switch_on(settings, spec["islands"])
+    settings["INSTALLED_APPS"] += APPS.get(spec["page"], [])
+    return islands.switch_on(settings, spec["islands"]) | spec["settings"]
 
 
 def _plain(stack: list[str], _: dict[str, Any]) -> dict[str, Any]:

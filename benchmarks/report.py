@@ -20,7 +20,17 @@ from benchmarks.environments import HERE, PEERS
 if TYPE_CHECKING:
     from types import ModuleType
 
-MEASURES = ("hot", "cold", "memory", "start", "polling", "freshness", "urlconfs", "islands")
+MEASURES = (
+    "hot",
+    "cold",
+    "memory",
+    "start",
+    "polling",
+    "freshness",
+    "urlconfs",
+    "islands",
+    "rows",
+)
 RESULTS = HERE / "results.json"
 PAGE = HERE / "README.md"
 #: Pages that show the figures between two marks, and whether they have room for all of them.

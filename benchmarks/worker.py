@@ -50,7 +50,7 @@ class Worker:
     def __init__(self, spec: dict[str, Any]) -> None:
         project = import_module("benchmarks.project")
         settings.configure(**project.settings_for(spec))
-        self.environ = {**ENVIRON, "PATH_INFO": project.PATHS[spec["page"]]}
+        self.environ = {**ENVIRON, "PATH_INFO": project.PATHS.get(spec["page"], "/")}
         if spec["page"] == "islands":
             self.environ["wsgi.url_scheme"] = "https"
             logging.disable(logging.NOTSET)
@@ -61,11 +61,22 @@ class Worker:
 
     def migrate(self) -> None:
         """Create the tables."""
-        import_module("django.core.management").call_command("migrate", verbosity=0)
+        import_module("django.core.management").call_command(
+            "migrate", verbosity=0, run_syncdb=True
+        )
 
     def seed(self, sites: int) -> None:
         """Fill the tables (see `benchmarks.seeding`)."""
         import_module("benchmarks.seeding").seed(sites)
+
+    def call(self, function: str, **what: Any) -> Any:
+        """Call a function of a module, ``package.module.function``; return what it returns."""
+        module, _, name = function.rpartition(".")
+        return getattr(import_module(module), name)(**what)
+
+    def go(self, path: str) -> None:
+        """Ask for another page from here on."""
+        self.environ["PATH_INFO"] = path
 
     def first(self, host: str) -> dict[str, float]:
         """Answer the first request; return what has passed since the start of the program."""

@@ -42,6 +42,7 @@ class Worker:
         page: str = "domain",
         islands: Sequence[str] = (),
         options: dict[str, Any] | None = None,
+        settings: dict[str, Any] | None = None,
     ) -> None:
         self.name = name
         configuration, environment = CONFIGURATIONS[name]
@@ -52,6 +53,7 @@ class Worker:
             "page": page,
             "islands": islands,
             "sitefleet": options or {},
+            "settings": settings or {},
         }
         command = [interpreter(environment), "-W", "ignore", "-m", "benchmarks.worker"]
         self.process = subprocess.Popen(

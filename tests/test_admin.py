@@ -13,11 +13,14 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from sitefleet import override_site
 from sitefleet.admin import SiteAdmin
 from sitefleet.models import Alias, SiteConfig
 from sitefleet.registry import add_alias, add_site, get_config, set_state
+from sitefleet.scoping import cross_site
 from sitefleet.test import client_for
 from tests.admin_forms import LIST, change_url, form_of
+from tests.rooms.models import Booking, Building
 
 LOCAL = {"DOMAIN_FORMAT": "{slug}.localhost:8000", "SCHEME": "http", "FRESHNESS": 0.0}
 
@@ -183,6 +186,27 @@ def test_a_site_is_deleted_with_its_names(browser, site, other_site):
     assert browser.post(url, {"post": "yes"}).status_code == 302
     assert not SiteConfig.objects.filter(slug="two").exists()
     assert browser.get("/site/", headers={"host": "old.example.org"}).status_code == 404
+
+
+@pytest.mark.parametrize("view", ["delete", "action"])
+def test_rows_that_a_site_would_take_with_it_are_seen_from_any_host(
+    browser, site, other_site, view
+):
+    with override_site(other_site):
+        Building.objects.create(name="Town hall")  # protects its site
+        Booking.objects.create(code="1")  # goes with it
+    url = f"/admin/sites/site/{other_site.pk}/delete/"
+    data = {"action": "delete_selected", "_selected_action": other_site.pk}
+    path, form = (url, {}) if view == "delete" else ("/admin/sites/site/", data)
+    answer = browser.post(path, {**form, "post": "yes"})
+    assert "Town hall" in answer.content.decode()
+    assert Site.objects.filter(pk=other_site.pk).exists()
+    with override_site(other_site):
+        Building.objects.all().delete()
+    browser.post(path, {**form, "post": "yes"})
+    assert not Site.objects.filter(pk=other_site.pk).exists()
+    with cross_site("look"):
+        assert not Booking.objects.exists()
 
 
 def test_who_may_only_look_cannot_act(site, other_site):

@@ -17,6 +17,7 @@ from django.utils.translation import ngettext
 
 from sitefleet import admin_options, hosts
 from sitefleet.addresses import site_url
+from sitefleet.admin_removal import SiteRemoval
 from sitefleet.environments import get_environment
 from sitefleet.exceptions import InvalidHost, SiteError
 from sitefleet.models import Alias, SiteConfig, State, ensure_free
@@ -161,7 +162,7 @@ def _set_states(
     modeladmin.message_user(request, message % {"count": count, "state": state.label})
 
 
-class SiteAdmin(AdminBase):
+class SiteAdmin(SiteRemoval):
     """Sites, with all that sitefleet knows of them."""
 
     form = SiteForm
