@@ -61,9 +61,7 @@ class Worker:
 
     def migrate(self) -> None:
         """Create the tables."""
-        import_module("django.core.management").call_command(
-            "migrate", verbosity=0, run_syncdb=True
-        )
+        import_module("django.core.management").call_command("migrate", verbosity=0)
 
     def seed(self, sites: int) -> None:
         """Fill the tables (see `benchmarks.seeding`)."""

@@ -1,6 +1,7 @@
 """Runs the code blocks of a document in a project of its own, as a reader would.
 
-``python`` blocks whose first line is a comment that names a file go there (settings are appended);
+``python`` blocks whose first line is a comment that names a file (``# news/models.py``) go there
+(settings are appended);
 those that start with ``# models`` or ``# settings.py of`` are to be read only; all others run in
 a process with Django set up. In ``console`` blocks the lines behind ``$`` run, and what they print
 is compared.
@@ -71,6 +72,11 @@ class Project:
             manage.write_text(manage.read_text().replace(MANAGE, ours))
         elif urlconf := re.match(r"# (urls\w*\.py)", first):
             (self.folder / "project" / urlconf[1]).write_text(code)
+        elif module := re.match(r"# (\w+/[\w/]+\.py)", first):
+            path = self.folder / module[1]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            (path.parent / "__init__.py").touch()
+            path.write_text(code)
         else:
             return self._script(code)
         return []
@@ -96,6 +102,9 @@ class Project:
             if command.startswith("export "):
                 name, _, value = command.removeprefix("export ").partition("=")
                 self.environment[name] = value
+                continue
+            if command.startswith("unset "):
+                self.environment.pop(command.removeprefix("unset "), None)
                 continue
             words = shlex.split(command)
             done = self._run([sys.executable, *words[1:]])

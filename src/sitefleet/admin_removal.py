@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
-from django.contrib.sites.models import Site
 
 from sitefleet.current import override_site
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from django.contrib.sites.models import Site
     from django.db.models import QuerySet
     from django.http import HttpRequest
 

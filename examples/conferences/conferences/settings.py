@@ -71,10 +71,10 @@ SITEFLEET = {
         "BUILD_DIR": {"type": "str", "label": "Folder of the static copy"},
     },
     "SITES": {
-        year: {
+        f"conf{year}": {
             "name": f"FleetConf {year}",
             "domain": f"{year}.fleetconf.example",
-            "theme": year,
+            "theme": f"conf{year}",
             "settings": {
                 "WAFER_CONFERENCE_ACRONYM": f"fc{year}",
                 "WAFER_TALKS_OPEN": year == "2026",
@@ -141,6 +141,7 @@ BAKERY_VIEWS = [
 # --- as in any Django project ------------------------------------------------
 
 DEBUG = True
+SILENCED_SYSTEM_CHECKS = ["sitefleet.W333"]  # Wafer's own URL of media stands behind serve_media
 SECRET_KEY = "public, since this is an example"
 WSGI_APPLICATION = None
 DATABASES = {
