@@ -85,7 +85,7 @@ class SiteMiddleware(HybridMiddleware):
     def _serve(self, request: Any, frame: State) -> HttpResponseBase:
         request.site = frame[3]
         outer = current_state.get()
-        current_state.set(frame)
+        current_state.set((*frame,))  # another each time: what was never left goes by it
         try:
             if self.urlconfs:
                 set_urlconf(settings.ROOT_URLCONF)
@@ -101,7 +101,7 @@ class SiteMiddleware(HybridMiddleware):
     async def _serve_async(self, request: Any, frame: State) -> HttpResponseBase:
         request.site = frame[3]
         outer = current_state.get()
-        current_state.set(frame)
+        current_state.set((*frame,))  # another each time: what was never left goes by it
         try:
             if self.urlconfs:
                 set_urlconf(settings.ROOT_URLCONF)

@@ -5,7 +5,14 @@ from __future__ import annotations
 from django.contrib.sites.models import Site
 from django.db import models
 
-from sitefleet.scoping import SharedSiteModel, SiteField, SiteManager, SiteModel, SitesModel
+from sitefleet.scoping import (
+    SharedSiteModel,
+    SiteField,
+    SiteManager,
+    SiteModel,
+    SitesModel,
+    SiteUniqueConstraint,
+)
 
 
 class Person(models.Model):
@@ -89,9 +96,12 @@ class Booking(models.Model):
     here = SiteManager["Booking"]()
 
     venue = SiteField(Site, models.CASCADE, related_name="bookings")
-    code = models.CharField(max_length=20, unique=True)
+    code = models.CharField(max_length=20)
     room = models.ForeignKey(Room, models.CASCADE, null=True, related_name="bookings")
     day = models.CharField(max_length=10, default="")
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["venue", "day"], name="one_a_day")]
+        constraints = [
+            SiteUniqueConstraint(fields=["venue", "code"], name="one_code"),
+            models.UniqueConstraint(fields=["venue", "day"], name="one_a_day"),
+        ]

@@ -5,6 +5,7 @@ Models of your own are `SiteModel`, or have a `SiteField`; those of other people
 `cross_site` is the way out.
 """
 
+from sitefleet.scoping.constraints import SiteUniqueConstraint
 from sitefleet.scoping.crossing import cross_site
 from sitefleet.scoping.fields import SiteField, SitesField
 from sitefleet.scoping.models import SharedSiteModel, SiteManager, SiteModel, SitesModel
@@ -14,6 +15,7 @@ __all__ = [
     "SiteField",
     "SiteManager",
     "SiteModel",
+    "SiteUniqueConstraint",
     "SitesField",
     "SitesModel",
     "cross_site",

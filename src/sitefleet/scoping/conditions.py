@@ -1,4 +1,4 @@
-"""The condition that a row is of the current site: which that is, is read when SQL is made of it."""
+"""The condition that a row is of the current site: which one that is, the compilation tells."""
 
 from __future__ import annotations
 
@@ -8,17 +8,23 @@ from django.core.exceptions import FullResultSet
 from django.db.models import BooleanField, Expression
 from django.db.models.expressions import Col
 from django.db.models.lookups import Exact, In
-from django.db.models.sql.where import AND, WhereNode
+from django.db.models.sql.compiler import SQLCompiler
+from django.db.models.sql.where import AND, NothingNode, WhereNode
 
 from sitefleet.current import get_current_site_id
 from sitefleet.exceptions import NoCurrentSite, SiteRequired
 from sitefleet.scoping.crossing import is_crossing
-from sitefleet.scoping.scopes import Kind
+from sitefleet.scoping.scopes import Kind, Use
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from sitefleet.scoping.scopes import Scope
+
+#: From Django 6.1 on aliases are quoted like all names.
+quote_alias: Any = getattr(SQLCompiler, "quote_name", None) or (
+    SQLCompiler.quote_name_unless_alias  # type: ignore[attr-defined, unused-ignore]
+)
 
 
 class OfCurrentSite(Expression):
@@ -30,39 +36,57 @@ class OfCurrentSite(Expression):
     output_field = BooleanField()
     conditional = True
 
-    def __init__(self, scope: Scope, alias: str, *, writing: bool = False) -> None:
+    def __init__(self, scope: Scope, alias: str, use: Use = Use.READ) -> None:
         self.scope = scope
         self.alias = alias
-        self.writing = writing
+        self.use = use
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
         """Return the SQL, bound to the site of now."""
         if is_crossing():
             raise FullResultSet
         try:
             site = get_current_site_id()
         except NoCurrentSite:
-            if names_sites(compiler.query.where, self.scope, self.alias):
+            where = compiler.query.where
+            if is_empty(where) or names_sites(where, self.scope, self.alias):
                 raise FullResultSet from None
             raise site_required(self.scope) from None
-        quote = connection.ops.quote_name
-        alias = compiler.quote_name_unless_alias(self.alias)
-        sql, count = self.scope.condition(alias, quote, writing=self.writing)
-        return sql, [site] * count
+        return self.bind(site, compiler, connection)
 
-    def relabeled_clone(self, change_map: dict[str, str]) -> OfCurrentSite:
+    def bind(self, site: int, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
+        """Return the SQL for a site."""
+        quote = connection.ops.quote_name
+        alias = quote_alias(compiler, self.alias)
+        sql, count = self.scope.condition(alias, quote, self.use)
+        return sql, (site,) * count
+
+    def relabeled_clone(self, change_map: Mapping[str, str]) -> OfCurrentSite:
         """Return the same for the alias that replaces ours."""
         alias = change_map.get(self.alias, self.alias)
-        return OfCurrentSite(self.scope, alias, writing=self.writing)
+        return type(self)(self.scope, alias, self.use)
 
     @property
     def identity(self) -> Any:
         """What makes two of them equal."""
-        return OfCurrentSite, self.scope.table, self.alias, self.writing
+        return type(self), self.scope.table, self.alias, self.use
 
     def get_group_by_cols(self) -> list[Any]:
-        """Return nothing: it stands in WHERE alone."""
-        return []
+        """Return the column, for where Django moves a part of WHERE into HAVING."""
+        return [self.scope.column_field.get_col(self.alias)]
+
+
+class OfOtherSites(OfCurrentSite):
+    """True for the rows that are not of the current site alone; for `unguarded` statements."""
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
+        """Return the SQL, bound to the site of now; without one all rows are of others."""
+        try:
+            site = get_current_site_id()
+        except NoCurrentSite:
+            raise FullResultSet from None
+        sql, params = self.bind(site, compiler, connection)
+        return f"({sql}) IS NOT TRUE", params  # NULL is of all sites
 
 
 def required_site(scope: Scope) -> int:
@@ -81,21 +105,29 @@ def site_required(scope: Scope) -> SiteRequired:
     )
 
 
-def states_site(where: WhereNode, scope: Scope, alias: str) -> bool:
+def states_site(where: WhereNode, scope: Scope, alias: str, use: Use = Use.READ) -> bool:
     """Tell whether a WHERE demands already that rows of ``alias`` are of the current site.
 
     Only what the whole statement depends on counts. Without a current site it is enough that
-    literal sites are named.
+    literal sites are named. What may be read only is not stated for other uses.
     """
-    return any(
-        (isinstance(child, OfCurrentSite) and child.alias == alias) or _names(child, scope, alias)
-        for child in _demands(where)
-    )
+    for child in _demands(where):
+        if isinstance(child, OfCurrentSite):
+            if child.alias == alias and use in (Use.READ, child.use):
+                return True
+        elif _names(child, scope, alias):
+            return True
+    return False
 
 
 def names_sites(where: WhereNode, scope: Scope, alias: str) -> bool:
     """Tell whether a WHERE names the current site literally; without one, whichever sites."""
     return any(_names(child, scope, alias) for child in _demands(where))
+
+
+def is_empty(where: WhereNode) -> bool:
+    """Tell whether no row can be found, as after ``none()``; such a statement is not run."""
+    return any(isinstance(child, NothingNode) for child in _demands(where))
 
 
 def _demands(where: WhereNode) -> Iterator[Any]:
@@ -114,16 +146,13 @@ def _names(child: Any, scope: Scope, alias: str) -> bool:
     left = child.lhs
     if not isinstance(left, Col) or left.alias != alias or left.target.column != scope.column:
         return False
-    if hasattr(child.rhs, "as_sql"):
+    value = child.rhs
+    if hasattr(value, "as_sql"):
         return False
-    return _literal(child.rhs, several=isinstance(child, In))
-
-
-def _literal(value: Any, *, several: bool) -> bool:
     try:
         site: int | None = get_current_site_id()
     except NoCurrentSite:
         site = None
-    if not several:
+    if isinstance(child, Exact):
         return isinstance(value, int) and site in (None, value)
     return site is None and all(isinstance(item, int) for item in value)

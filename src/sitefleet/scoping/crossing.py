@@ -67,14 +67,15 @@ class cross_site:  # noqa: N801 - named like override_site
     """
 
     def __init__(self, reason: str, by: object = None) -> None:
-        if not isinstance(reason, str) or not reason.strip():
+        text: object = reason  # callers are not all typed
+        if not isinstance(text, str) or not text.strip():
             message = 'cross_site() needs a reason: cross_site("yearly report of all sites").'
             raise ValueError(message)
         self.reason = reason
         self.by = by
 
     def __enter__(self) -> None:
-        self._enter(sys._getframe(1))
+        self._enter(sys._getframe(1))  # noqa: SLF001 - who asks, as logging finds it
 
     def _enter(self, frame: FrameType) -> None:
         _tell(self, frame)
@@ -93,7 +94,7 @@ class cross_site:  # noqa: N801 - named like override_site
             _crossing.set(state[3])
 
     async def __aenter__(self) -> None:
-        self._enter(sys._getframe(1))
+        self._enter(sys._getframe(1))  # noqa: SLF001 - who asks, as logging finds it
 
     async def __aexit__(
         self,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.db import models
 
 from sitefleet.current import get_current_site_id
 from sitefleet.exceptions import NoCurrentSite
+
+#: What may be set, and what is got: the plugin of django-stubs fills them in.
+S = TypeVar("S")
+G = TypeVar("G")
 
 if TYPE_CHECKING:
     ManyToManyField = models.ManyToManyField[Any, Any]
@@ -25,7 +29,7 @@ def default_site() -> int | None:
         return None  # the statement is going to say it, unless the row gets one before
 
 
-class SiteField(models.ForeignKey[Any, Any]):
+class SiteField(models.ForeignKey[S, G]):
     """The site that a row belongs to: a foreign key, filled from the current site.
 
     With ``null=True`` rows without a site are of all sites: read everywhere, changed on none.

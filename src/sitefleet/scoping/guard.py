@@ -1,35 +1,42 @@
 """Every statement on rows of sites is for a site: the one file that touches Django's compiler.
 
-Statements are completed while they are compiled: whoever made them, whenever, with whatever manager.
+Statements are completed while they are compiled: whoever made them, when, and with what manager.
 Where a table is read, or joined, the condition that its rows are of the current site is added;
-UPDATE and DELETE get it before they are compiled, INSERT is looked at. Django has no hook for that,
-so these are replaced, and a test for each supported Django says that they are still there:
+UPDATE and DELETE get it ahead of that, INSERT is looked at. Django has no hook for it, so these are
+replaced, and a test for each supported Django says that they are still there:
 
-* ``SQLCompiler.get_from_clause``: the tables of a statement are known, its WHERE is not compiled yet;
+* ``SQLCompiler.get_from_clause``: the tables are known by then, WHERE is not compiled yet;
 * ``Join.as_sql``: a joined table gets its condition in ON, so that outer joins stay outer;
 * ``get_compiler`` of the queries for UPDATE, DELETE and INSERT;
-* ``execute_sql`` of the compilers for UPDATE and INSERT, for what only the answer tells;
+* ``execute_sql`` of the compilers for UPDATE and INSERT, for what only the answer tells; and of
+  all, so that what the ORM has compiled is known from SQL that was written by hand;
 * ``Collector.add``: what is going to be deleted as instances.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.apps import apps
+from django.core.exceptions import FullResultSet
+from django.db import transaction
 from django.db.models.deletion import Collector
+from django.db.models.signals import pre_save
 from django.db.models.sql.compiler import SQLCompiler, SQLInsertCompiler, SQLUpdateCompiler
 from django.db.models.sql.constants import INNER
-from django.db.models.sql.datastructures import BaseTable, Join
+from django.db.models.sql.datastructures import Join
 from django.db.models.sql.subqueries import DeleteQuery, InsertQuery, UpdateQuery
 from django.db.models.sql.where import AND, WhereNode
 
 from sitefleet.exceptions import SiteRequired
-from sitefleet.scoping import writes
+from sitefleet.scoping import raw, rows, writes
 from sitefleet.scoping.conditions import OfCurrentSite, states_site
 from sitefleet.scoping.crossing import is_crossing
+from sitefleet.scoping.references import look_why
 from sitefleet.scoping.scopes import Kind, Scope, scopes
 
+#: What was there before; None where the class had inherited it.
 _originals: list[tuple[type, str, Any]] = []
 
 
@@ -49,19 +56,26 @@ def install() -> None:
         (DeleteQuery, "get_compiler", _delete_compiler),
         (InsertQuery, "get_compiler", _insert_compiler),
         (SQLUpdateCompiler, "execute_sql", _execute_update),
+        (SQLUpdateCompiler, "execute_returning_sql", raw.marking),  # from Django 6.0 on
+        (SQLUpdateCompiler, "execute_returning_sql", _execute_update),
+        (SQLInsertCompiler, "execute_sql", raw.marking),
         (SQLInsertCompiler, "execute_sql", _execute_insert),
+        (SQLCompiler, "execute_sql", raw.marking),
         (Collector, "add", _collect),
     ):
-        original = getattr(owner, name)
-        _originals.append((owner, name, owner.__dict__.get(name)))
-        setattr(owner, name, replacement(original))
+        original = getattr(owner, name, None)
+        if original is not None:
+            _originals.append((owner, name, owner.__dict__.get(name)))
+            setattr(owner, name, replacement(original))
+    pre_save.connect(rows.before_save, dispatch_uid="sitefleet.guard")
 
 
 def uninstall() -> None:
     """Undo `install`; for tests."""
+    pre_save.disconnect(dispatch_uid="sitefleet.guard")
     while _originals:
         owner, name, original = _originals.pop()
-        if original is None:  # it was inherited
+        if original is None:
             delattr(owner, name)
         else:
             setattr(owner, name, original)
@@ -75,33 +89,39 @@ def _is_free(query: Any) -> bool:
 
 def _get_from_clause(original: Any) -> Any:
     def get_from_clause(self: Any) -> Any:
-        query = self.query
-        tables = scopes.tables
-        if tables and not _is_free(query):
-            for alias, table in query.alias_map.items():
-                if not isinstance(table, BaseTable) or not query.alias_refcount[alias]:
-                    continue
-                scope = tables.get(table.table_name)
-                if scope is not None and not query.is_empty():
-                    _demand(self, scope, alias)
-            for name in query.extra_tables:
-                if name in tables:
-                    message = f"extra(tables=[{name!r}]) was refused."
-                    raise SiteRequired(message)
+        query, tables = self.query, scopes.tables
+        for alias, table in query.alias_map.items():
+            scope = tables.get(table.table_name)
+            if scope is None or not query.alias_refcount[alias]:
+                continue
+            # A kind of join that is not Django's is on the safe side with a condition in WHERE.
+            if getattr(type(table), "as_sql", None) is not Join.as_sql and not _is_free(query):
+                _demand(self, scope, alias)
+        if query.extra_tables and not _is_free(query):
+            _refuse_extra(query.extra_tables)
         return original(self)
 
     return get_from_clause
 
 
 def _demand(compiler: Any, scope: Scope, alias: str) -> None:
-    where = compiler.where
+    # The DELETE of MySQL joins tables, and has no WHERE but that of the query.
+    where = getattr(compiler, "where", compiler.query.where)
     if where is not None and states_site(where, scope, alias):
         return
     if scope.kind is Kind.PATH and _goes_with_another(compiler.query, scope, alias):
         return
     condition = OfCurrentSite(scope, alias)
-    children = [condition] if where is None else [where, condition]
+    children: list[Any] = [condition] if where is None else [where, condition]
     compiler.where = WhereNode(children, AND)
+
+
+def _refuse_extra(names: Any) -> None:
+    for name in names:
+        # With its schema perhaps, quoted or not.
+        if not scopes.tables.keys().isdisjoint({name, *re.split(r'[."`]+', name)}):
+            message = f"extra(tables=[{name!r}]) was refused: it is joined without a condition."
+            raise SiteRequired(message)
 
 
 def _join_as_sql(original: Any) -> Any:
@@ -110,19 +130,34 @@ def _join_as_sql(original: Any) -> Any:
         scope = scopes.tables.get(self.table_name)
         if scope is None or _is_free(compiler.query):
             return sql, params
-        query, alias = compiler.query, self.table_alias
-        if query.is_empty():
+        where, alias = getattr(compiler, "where", None), self.table_alias
+        if where is not None and states_site(where, scope, alias):
             return sql, params
-        # In WHERE it would turn an outer join into an inner one, so there it counts for INNER.
-        if self.join_type == INNER and compiler.where is not None:
-            if states_site(compiler.where, scope, alias):
-                return sql, params
-        if scope.kind is Kind.PATH and _goes_with_another(query, scope, alias):
+        if scope.kind is Kind.PATH and _goes_with_another(compiler.query, scope, alias):
             return sql, params
-        more, values = OfCurrentSite(scope, alias).as_sql(compiler, connection)
-        return f"{sql[:-1]} AND {more})", [*params, *values]
+        try:
+            more, values = OfCurrentSite(scope, alias).as_sql(compiler, connection)
+        except FullResultSet:
+            return sql, params
+        if _joins_row_of_the_site(self, scope, compiler.query, connection):
+            more = f"COALESCE({more}, FALSE)"
+        return f"{sql} AND {more}", [*params, *values]
 
     return as_sql
+
+
+def _joins_row_of_the_site(join: Join, scope: Scope, query: Any, connection: Any) -> bool:
+    """Tell whether what is joined to is demanded to be of the site, so that ours goes with it.
+
+    Then the condition leaves out references to other sites, of which there should be none. But a
+    planner takes each comparison for one that leaves out most rows, and so a list of a thousand
+    for one of a single row, which it sorts. It expects nothing like that of COALESCE.
+    """
+    before = scopes.tables.get(query.alias_map[join.parent_alias].table_name)
+    if before is None or before.kind is not Kind.OWN or scope.kind not in (Kind.OWN, Kind.SHARED):
+        return False
+    # Where that is False, as with Oracle's, FALSE is no value.
+    return bool(connection.features.supports_boolean_expr_in_select_clause)
 
 
 def _goes_with_another(query: Any, scope: Scope, alias: str) -> bool:
@@ -132,17 +167,16 @@ def _goes_with_another(query: Any, scope: Scope, alias: str) -> bool:
     for other, table in query.alias_map.items():
         if not query.alias_refcount[other] or not isinstance(table, Join):
             continue
-        columns = [(left.column, right.column) for left, right in table.join_fields]
         if (
             table.parent_alias == alias
             and table.join_type == INNER
             and table.table_name == scope.parent.table
-            and columns == [link]
+            and list(table.join_cols) == [link]
         ):
             return True
-        if other == alias:
+        if other == alias and query.alias_refcount[table.parent_alias]:
             before = query.alias_map[table.parent_alias]
-            if before.table_name == scope.parent.table and columns == [link[::-1]]:
+            if before.table_name == scope.parent.table and list(table.join_cols) == [link[::-1]]:
                 return True
     return False
 
@@ -151,7 +185,7 @@ def _update_compiler(original: Any) -> Any:
     def get_compiler(self: Any, *args: Any, **kwargs: Any) -> Any:
         compiler = original(self, *args, **kwargs)
         if scopes.tables and not _is_free(self):
-            writes.before_update(self, compiler.using)
+            compiler.sitefleet_references = writes.before_update(self, compiler.connection)
         return compiler
 
     return get_compiler
@@ -161,7 +195,7 @@ def _delete_compiler(original: Any) -> Any:
     def get_compiler(self: Any, *args: Any, **kwargs: Any) -> Any:
         compiler = original(self, *args, **kwargs)
         if scopes.tables and not _is_free(self):
-            writes.before_delete(self)
+            writes.before_delete(self, compiler.connection)
         return compiler
 
     return get_compiler
@@ -171,28 +205,31 @@ def _insert_compiler(original: Any) -> Any:
     def get_compiler(self: Any, *args: Any, **kwargs: Any) -> Any:
         compiler = original(self, *args, **kwargs)
         if scopes.tables and not _is_free(self):
-            writes.before_insert(self, compiler.using)
+            writes.before_insert(self, compiler.connection.alias)
         return compiler
 
     return get_compiler
 
 
 def _execute_update(original: Any) -> Any:
-    def execute_sql(self: Any, *args: Any, **kwargs: Any) -> Any:
-        count = original(self, *args, **kwargs)
-        if not count:
-            writes.after_vain_update(self.query, self.using)
-        return count
+    def execute(self: Any, *args: Any, **kwargs: Any) -> Any:
+        found = original(self, *args, **kwargs)
+        if not found:
+            references = getattr(self, "sitefleet_references", ())
+            look_why(references, self.connection.alias)
+        return found
 
-    return execute_sql
+    return execute
 
 
 def _execute_insert(original: Any) -> Any:
     def execute_sql(self: Any, *args: Any, **kwargs: Any) -> Any:
-        rows = original(self, *args, **kwargs)
-        if scopes.tables and not _is_free(self.query):
-            writes.after_insert(self.query, self.using, rows)
-        return rows
+        if not writes.has_many_sites(self.query.model) or is_crossing():
+            return original(self, *args, **kwargs)
+        with transaction.atomic(self.connection.alias, savepoint=False):
+            found = original(self, *args, **kwargs)
+            writes.after_insert(self, found)
+        return found
 
     return execute_sql
 
@@ -200,7 +237,7 @@ def _execute_insert(original: Any) -> Any:
 def _collect(original: Any) -> Any:
     def add(self: Any, objs: Any, *args: Any, **kwargs: Any) -> Any:
         if scopes.tables and objs and not is_crossing():
-            writes.before_deleting(objs)
+            rows.before_deleting(objs, self.using)
         return original(self, objs, *args, **kwargs)
 
     return add

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from django.db import models
 from django.db.models.sql.where import AND
@@ -13,6 +13,7 @@ from sitefleet.scoping.fields import SiteField, SitesField
 from sitefleet.scoping.scopes import scopes
 
 if TYPE_CHECKING:
+    from django.contrib.sites.models import Site
     from django.db.models import QuerySet
 
 M = TypeVar("M", bound=models.Model)
@@ -39,7 +40,7 @@ class SiteModel(models.Model):
 
     site = SiteField(verbose_name=_("site"))
 
-    objects: SiteManager[Any] = SiteManager()
+    objects: ClassVar[SiteManager[Self]] = SiteManager()
 
     class Meta:
         abstract = True
@@ -53,7 +54,7 @@ class SharedSiteModel(models.Model):
 
     site = SiteField(verbose_name=_("site"), null=True, blank=True)
 
-    objects: SiteManager[Any] = SiteManager()
+    objects: ClassVar[SiteManager[Self]] = SiteManager()
 
     class Meta:
         abstract = True
@@ -62,9 +63,9 @@ class SharedSiteModel(models.Model):
 class SitesModel(models.Model):
     """A row belongs to some sites, to the current one where it is made."""
 
-    sites = SitesField(verbose_name=_("sites"))
+    sites: models.ManyToManyField[Site, Any] = SitesField(verbose_name=_("sites"))
 
-    objects: SiteManager[Any] = SiteManager()
+    objects: ClassVar[SiteManager[Self]] = SiteManager()
 
     class Meta:
         abstract = True

@@ -38,6 +38,16 @@ class Kind(Enum):
     PATH = "path"
 
 
+class Use(Enum):
+    """What rows are wanted for: shared ones are only read."""
+
+    READ = "read"
+    CHANGE = "change"
+    DELETE = "delete"
+    UNTIE = "untie"
+    """References are set to NULL, ahead of a deletion perhaps."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """How the rows of one model belong to a site."""
@@ -64,25 +74,45 @@ class Scope:
         return self.model._meta.label
 
     @property
+    def column_field(self) -> Any:
+        """The field of ``column``."""
+        opts = self.model._meta
+        return opts.pk if self.kind is Kind.MANY else opts.get_field(self.field)
+
+    @property
     def attname(self) -> str:
         """The attribute of instances that holds the id of the site; OWN and SHARED only."""
         return self.model._meta.get_field(self.field).attname  # type: ignore[union-attr]
 
+    def field_of(self, column: str) -> Any:
+        """Return the field of a column."""
+        return next(field for field in self.model._meta.local_fields if field.column == column)
+
+    def __reduce__(self) -> Any:
+        # As part of a query that is pickled: the tables between have no class that could be.
+        return _scope_of, (self.table,)
+
     def condition(
-        self, alias: str, quote: Callable[[str], str], *, writing: bool, depth: int = 0
+        self, alias: str, quote: Callable[[str], str], use: Use = Use.READ, depth: int = 0
     ) -> Part:
         """Return the SQL that is true for rows of ``alias`` that belong to a site, its id as %s.
 
-        ``alias`` is quoted already. ``writing``: rows that may be changed, so none that is shared.
+        ``alias`` is quoted already.
         """
         column = f"{alias}.{quote(self.column)}"
         if self.parent is not None:
             inner = quote(f"sitefleet_{depth}")
-            sql, count = self.parent.condition(inner, quote, writing=writing, depth=depth + 1)
-            link = f"{inner}.{quote(self.parent_column)} = {column}"
             table = f"{quote(self.parent.table)} {inner}"
-            return f"EXISTS(SELECT 1 FROM {table} WHERE {link} AND {sql})", count
-        if self.kind is Kind.SHARED and not writing:
+            link = f"{inner}.{quote(self.parent_column)} = {column}"
+            sql, count = self.parent.condition(inner, quote, use, depth + 1)
+            own = f"EXISTS(SELECT 1 FROM {table} WHERE {link} AND {sql})"
+            if self.kind is not Kind.MANY or use in (Use.READ, Use.CHANGE):
+                return own, count
+            # Django deletes from the table between first, what says that it is of this site.
+            other = f"{inner}.{quote(self.parent.column)} <> %s"
+            alone = f"NOT EXISTS(SELECT 1 FROM {table} WHERE {link} AND {other})"
+            return (alone, 1) if use is Use.DELETE else (f"({own} OR {alone})", count + 1)
+        if self.kind is Kind.SHARED and use is Use.READ:
             return f"({column} = %s OR {column} IS NULL)", 1
         return f"{column} = %s", 1
 
@@ -92,8 +122,7 @@ class Scope:
         `UNKNOWN` where the instance does not say: the field is deferred, or it is in other tables.
         """
         if self.kind in (Kind.OWN, Kind.SHARED):
-            value = instance.__dict__.get(self.attname, UNKNOWN)
-            return int(value) if isinstance(value, str) and value.isdecimal() else value
+            return as_site(instance.__dict__.get(self.attname, UNKNOWN))
         if self.kind is Kind.PATH and self.parent is not None:
             inherits = isinstance(instance, self.parent.model)
             return self.parent.owner(instance) if inherits else UNKNOWN
@@ -153,14 +182,25 @@ class Scopes:
         self.tables = found
 
     def of(self, model: type[Model]) -> Scope | None:
-        """Return the scope of a model or a proxy of it; None where its rows belong to no site."""
-        return self.tables.get(model._meta.db_table)
+        """Return the scope of a model or a proxy of it; None where its rows belong to no site.
+
+        None for the models of migrations, too: they are free.
+        """
+        opts = model._meta
+        return self.tables.get(opts.db_table) if opts.apps is apps else None
+
+    def of_writes(self, model: type[Model]) -> Scope | None:
+        """Return the scope that writing goes by: of memberships, each is of its own site."""
+        opts = model._meta
+        if opts.apps is not apps:
+            return None
+        return self.memberships.get(opts.db_table) or self.tables.get(opts.db_table)
 
     def __iter__(self) -> Iterator[Scope]:
         return iter(self.tables.values())
 
     def _own(self, model: type[Model]) -> Scope | None:
-        opts = model._meta
+        opts: Any = model._meta
         declared = self._declared.get(opts.label_lower)
         for field in (*opts.local_fields, *opts.local_many_to_many):
             marked = getattr(field, "belongs_to_site", False)
@@ -175,11 +215,11 @@ class Scopes:
 
 
 def _many(model: type[Model], field: Any) -> Scope:
-    through = field.remote_field.through
+    through: Any = field.remote_field.through
     own = through._meta.get_field(field.m2m_field_name())
     site = through._meta.get_field(field.m2m_reverse_field_name())
     between = Scope(through, Kind.OWN, site.name, site.column)
-    pk = model._meta.pk
+    pk: Any = model._meta.pk
     return Scope(model, Kind.MANY, field.name, pk.column, between, own.column)
 
 
@@ -190,17 +230,15 @@ def _membership(scope: Scope) -> tuple[Scope, Scope]:
     """
     own = scope.parent
     assert own is not None  # noqa: S101 - for the type: MANY has one
-    field = next(
-        field for field in own.model._meta.local_fields if field.column == scope.parent_column
-    )
+    field = own.field_of(scope.parent_column)
     return Scope(own.model, Kind.PATH, field.name, field.column, scope, scope.column), own
 
 
 def _path(model: type[Model], found: dict[str, Scope]) -> Scope | None:
     """Return the scope of a child table or of a table between, where its other end has one."""
-    opts = model._meta
+    opts: Any = model._meta
     if opts.auto_created:
-        fields = [field for field in opts.local_fields if field.remote_field is not None]
+        fields: list[Any] = [field for field in opts.local_fields if field.remote_field is not None]
         # The model that has the field comes first.
         fields.sort(key=lambda field: field.remote_field.model is not opts.auto_created)
     else:
@@ -211,6 +249,16 @@ def _path(model: type[Model], found: dict[str, Scope]) -> Scope | None:
             column = field.foreign_related_fields[0].column
             return Scope(model, Kind.PATH, field.name, field.column, parent, column)
     return None
+
+
+def as_site(value: Any) -> Any:
+    """Return the id of a site, given as whatever Django takes for one."""
+    value = getattr(value, "pk", value)
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+def _scope_of(table: str) -> Scope:
+    return scopes.tables[table]
 
 
 scopes = Scopes()

@@ -242,7 +242,7 @@ class Migration(migrations.Migration):
                         auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
                     ),
                 ),
-                ("code", models.CharField(max_length=20, unique=True)),
+                ("code", models.CharField(max_length=20)),
                 ("day", models.CharField(default="", max_length=10)),
                 (
                     "venue",
@@ -264,7 +264,10 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "constraints": [models.UniqueConstraint(fields=("venue", "day"), name="one_a_day")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("venue", "code"), name="one_code"),
+                    models.UniqueConstraint(fields=("venue", "day"), name="one_a_day"),
+                ],
             },
         ),
     ]
