@@ -1,11 +1,12 @@
-"""``--site=ID|SLUG|DOMAIN`` on every command, by one line in ``manage.py``.
+"""``--site=SLUG`` or ``--cross-site=REASON`` on every command, by one line in ``manage.py``.
 
 ::
 
     from sitefleet.management import execute_from_command_line
 
-The option pins the process to the site while the command runs, its threads and child processes
-too. A command that has a ``--site`` of its own keeps it.
+The first pins the process to the site while the command runs, its threads and child processes
+too. The second lets the command, not its threads, see the rows of all sites. A command that has
+such an option of its own keeps it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from django.core.management.base import BaseCommand
 
 OPTION = "--site"
+CROSSING = "--cross-site"
 USAGE_ERROR = 2
 NEEDED = ("django.contrib.sites", "sitefleet")
 
@@ -68,8 +70,9 @@ def _stop_without_apps() -> None:
 
 
 def _command_first(argv: list[str]) -> list[str]:
-    """Move a ``--site`` in front of the command behind it, where Django expects options."""
-    size = 1 if argv[1:2] and argv[1].startswith(f"{OPTION}=") else 2
-    if argv[1:2] and argv[1].partition("=")[0] == OPTION and len(argv) > size + 1:
+    """Move an option of ours in front of the command behind it, where Django expects options."""
+    option, equals, _ = argv[1].partition("=") if argv[1:2] else ("", "", "")
+    size = 1 if equals else 2
+    if option in {OPTION, CROSSING} and len(argv) > size + 1:
         return [argv[0], argv[size + 1], *argv[1 : size + 1], *argv[size + 2 :]]
     return argv

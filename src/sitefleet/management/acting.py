@@ -1,4 +1,4 @@
-"""On which site a command acts: the one of ``--site``, or the default, which is then told."""
+"""On which site a command acts: that of ``--site``, or the default, which is then told; or all."""
 
 from __future__ import annotations
 
@@ -15,22 +15,24 @@ from sitefleet.background import working_on
 from sitefleet.environments import get_environment
 from sitefleet.exceptions import SiteError
 from sitefleet.lookup import default_site_id, get_site
-from sitefleet.management import OPTION, USAGE_ERROR
+from sitefleet.management import CROSSING, OPTION, USAGE_ERROR
+from sitefleet.management.crossing import crossing, crossing_by_nature, tell_refusals
 from sitefleet.management.output import printable, tell_database_error
 from sitefleet.presented import shown
 from sitefleet.sync import find_changes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from django.core.management.base import BaseCommand, CommandParser
 
 VARIABLE = "SITEFLEET_SITE"
 _FLEET_WIDE = (
     "check collectstatic compilemessages createcachetable dbshell diffsettings findstatic flush"
-    " forsites help inspectdb makemessages makemigrations migrate optimizemigration resolvehost"
-    " runserver showmigrations sites sqlflush sqlmigrate sqlsequencereset squashmigrations"
-    " startapp startproject test testserver version"
+    " forsites help inspectdb makemessages makemigrations migrate optimizemigration"
+    " remove_stale_contenttypes resolvehost rls runserver showmigrations sites sqlflush sqlmigrate"
+    " sqlsequencereset squashmigrations startapp startproject test testserver version"
 )
 #: Workers of other people's task queues: each task brings its own site, or is for none.
 WORKERS = frozenset({"db_worker", "rqworker"})
@@ -44,43 +46,62 @@ LOOKED_AT = 1000
 
 
 def on_site(command: BaseCommand, name: str) -> BaseCommand:
-    """Return ``command`` so that it understands ``--site`` and tells a site chosen by default."""
+    """Return ``command`` so that it understands ``--site`` and ``--cross-site``.
+
+    It tells a site that was chosen by default, and what was refused for want of one.
+    """
     run, create = command.run_from_argv, command.create_parser
+    tell_refusals(command)
 
     def create_parser(*args: Any, **kwargs: Any) -> CommandParser:
         parser = create(*args, **kwargs)
         _add_option(parser)
+        _add_crossing(parser)
         return parser
 
     def run_from_argv(argv: list[str]) -> None:
-        if not _add_option(create(argv[0], argv[1])):
-            with _without_idle_pin():
+        parser = create(argv[0], argv[1])
+        own_site, own_crossing = not _add_option(parser), not _add_crossing(parser)
+        reason, argv = (None, argv) if own_crossing else take_option(argv, CROSSING)
+        if reason is not None:
+            if not own_site and take_option(argv)[0] is not None:
+                _stop(f"{OPTION} and {CROSSING} exclude each other.")
+            with _without_idle_pin(), _entered(reason, name):
                 run(argv)
             return
-        key, rest = take_option(argv)
-        source = OPTION
-        if name == SERVING:
-            _tell_foreign_rows()
-        if key is None and (name not in FLEET_WIDE or name == SERVING):
-            key, source = os.environ.get(VARIABLE) or None, VARIABLE
-        if key is None:
-            site = None if name in FLEET_WIDE else _default_site()
-            if site is not None and not is_quiet(rest):
-                _tell(site, "SITE_ID")
-            with ExitStack() as stack:
-                stack.enter_context(nullcontext() if name in MINDING else _without_idle_pin())
-                # Entered, so that what follows the site follows the default one too.
-                stack.enter_context(nullcontext() if site is None else working_on(site))
-                run(rest)
-            return
-        with acting_on(_find(key, source)) as site:
-            if source == VARIABLE and name not in FLEET_WIDE and not is_quiet(rest):
-                _tell(site, VARIABLE)
-            run(rest)
+        if own_site:
+            with _without_idle_pin():
+                run(argv)
+        else:
+            _run_on_site(run, name, argv)
 
     command.run_from_argv = run_from_argv  # type: ignore[method-assign]
     command.create_parser = create_parser  # type: ignore[method-assign]
     return command
+
+
+def _run_on_site(run: Callable[[list[str]], None], name: str, argv: list[str]) -> None:
+    key, rest = take_option(argv)
+    source = OPTION
+    if name == SERVING:
+        _tell_foreign_rows()
+    if key is None and (name not in FLEET_WIDE or name == SERVING):
+        key, source = os.environ.get(VARIABLE) or None, VARIABLE
+    if key is None:
+        default = None if name in FLEET_WIDE else _default_site()
+        if default is not None and not is_quiet(rest):
+            _tell(default, "SITE_ID")
+        with ExitStack() as stack:
+            stack.enter_context(nullcontext() if name in MINDING else _without_idle_pin())
+            # Entered, so that what follows the site follows the default one too.
+            stack.enter_context(nullcontext() if default is None else working_on(default))
+            stack.enter_context(crossing_by_nature(name))
+            run(rest)
+        return
+    with acting_on(_find(key, source)) as site:
+        if source == VARIABLE and name not in FLEET_WIDE and not is_quiet(rest):
+            _tell(site, VARIABLE)
+        run(rest)
 
 
 @contextmanager
@@ -120,14 +141,14 @@ def _put_back(value: str | None) -> None:
         os.environ[VARIABLE] = value
 
 
-def take_option(argv: list[str]) -> tuple[str | None, list[str]]:
-    """Take ``--site`` out of a command line; what stands behind ``--`` is not looked at."""
+def take_option(argv: list[str], option: str = OPTION) -> tuple[str | None, list[str]]:
+    """Take an option out of a command line; what stands behind ``--`` is not looked at."""
     end = argv.index("--") if "--" in argv else len(argv)
     key, rest = None, []
     words = iter(argv[:end])
     for word in words:
         name, equals, value = word.partition("=")
-        if name != OPTION:
+        if name != option:
             rest.append(word)
         elif equals:
             key = value
@@ -152,6 +173,23 @@ def _add_option(parser: CommandParser) -> bool:
     except ArgumentError:
         return False
     return True
+
+
+def _add_crossing(parser: CommandParser) -> bool:
+    """Do the same for the rows of all sites."""
+    help_text = "see and change the rows of all sites; why, goes to the log"
+    try:
+        parser.add_argument(CROSSING, default=SUPPRESS, metavar="REASON", help=help_text)
+    except ArgumentError:
+        return False
+    return True
+
+
+def _entered(reason: str, name: str) -> AbstractContextManager[None]:
+    try:
+        return crossing(reason, name)
+    except ValueError:
+        _stop(f'{CROSSING} needs a reason, such as {CROSSING}="yearly report".')
 
 
 def _find(key: str, source: str) -> Site:

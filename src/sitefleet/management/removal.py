@@ -41,10 +41,15 @@ def rows_of(site: Site) -> str:
 
 def confirm(config: SiteConfig) -> None:
     """Let whoever sits at the terminal type the slug. Raises CommandError unless they do."""
+    ask_for_slug(config, rows_of(config.site))
+
+
+def ask_for_slug(config: SiteConfig, rows: str) -> None:
+    """Show what would go, and let the slug be typed. Raises CommandError unless it is."""
     if not sys.stdin.isatty():
         message = "Without a terminal say --no-input; --dry-run shows what would go."
         raise CommandError(message, returncode=USAGE_ERROR)
-    sys.stderr.write(printable(f"This goes with {config.site.name}:\n{rows_of(config.site)}\n"))
+    sys.stderr.write(printable(f"This goes with {config.site.name}:\n{rows}\n"))
     sys.stderr.write(f"Type the slug, {config.slug}, to remove it for good: ")
     sys.stderr.flush()
     try:

@@ -12,7 +12,7 @@ from sitefleet import hosts
 from sitefleet.current import override_site
 from sitefleet.environments import get_environment
 from sitefleet.lookup import get_site
-from sitefleet.management import removal
+from sitefleet.management import removal, transfer
 from sitefleet.management.options import clear_cache, set_options
 from sitefleet.management.output import Progress, as_json, one_line, table
 from sitefleet.models import Alias, SiteConfig
@@ -213,6 +213,10 @@ ACTIONS: dict[str, Callable[[Options], list[str]]] = {
     "set": set_options,
     "clearcache": clear_cache,
     "remove": remove,
+    "clone": transfer.clone,
+    "export": transfer.export,
+    "import": transfer.import_,
+    "delete": transfer.delete,
     "populate": run_populate,
     "sync": run_sync,
     "alias add": alias_add,

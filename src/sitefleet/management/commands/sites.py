@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import CommandParser
 from django.db import router, transaction
 
-from sitefleet.management import subcommands
+from sitefleet.management import subcommands, transfer
 from sitefleet.management.output import ExampleFormatter, FleetCommand, printable
 from sitefleet.models import SiteConfig, State, registry_lock
 from sitefleet.resolver import resolver
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     Add = Callable[..., CommandParser]
 
 READING = ("list", "show")
+#: These lock the fleet themselves, as long as they must.
+TRANSFERRING = ("clone", "export", "import", "delete")
 
 
 class Command(FleetCommand):
@@ -34,6 +36,7 @@ class Command(FleetCommand):
     examples = (
         "  manage.py sites list\n"
         '  manage.py sites add gh --domain example.gh --name "Example Ghana"\n'
+        "  manage.py sites clone gh gh-2027 --domain 2027.example.gh\n"
         "  manage.py sites alias add gh www.example.gh\n"
         "  manage.py sites state gh maintenance\n"
         "  manage.py sites populate --dry-run\n"
@@ -50,6 +53,7 @@ class Command(FleetCommand):
         self._add_changing(add)
         self._add_following(add)
         self._add_fleet_wide(add)
+        transfer.add_arguments(partial(_parser, add))
         alias = _parser(
             add,
             "alias",
@@ -67,7 +71,7 @@ class Command(FleetCommand):
         if action == "remove" and options["interactive"] and not dry_run:
             subcommands.confirm_removal(options)
         with ExitStack() as stack:
-            if action not in READING:
+            if action not in (*READING, *TRANSFERRING):
                 using = router.db_for_write(SiteConfig)
                 # An action of several steps is done as a whole or not at all.
                 stack.enter_context(registry_lock(using))

@@ -1,0 +1,294 @@
+"""``manage.py sites clone``, ``export``, ``import`` and ``delete``: one site as a thing."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from time import monotonic
+from typing import IO, TYPE_CHECKING, Any
+
+from django.core.management.base import CommandError
+
+from sitefleet.exceptions import TransferRefused
+from sitefleet.lookup import get_site
+from sitefleet.management import USAGE_ERROR, removal
+from sitefleet.management.output import Progress, as_json, table
+from sitefleet.models import State
+from sitefleet.registry import get_config
+from sitefleet.scoping.transfer.cloning import clone_site
+from sitefleet.scoping.transfer.deleting import delete_site
+from sitefleet.scoping.transfer.export import Exporter, snapshot
+from sitefleet.scoping.transfer.fileformat import read, write
+from sitefleet.scoping.transfer.importing import import_site
+from sitefleet.scoping.transfer.wishes import Wishes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from django.core.management.base import CommandParser
+
+    from sitefleet.scoping.transfer.wishes import Report
+
+    Options = dict[str, Any]
+
+#: Standard output, or standard input.
+STANDARD = "-"
+#: Seconds until a bar is shown, and between two of its states.
+PATIENCE, BEAT = 1.0, 0.1
+#: Only who has made it reads an export: it has the data of people.
+PRIVATE = 0o600
+
+
+class Patient(Progress):
+    """A progress bar for what takes longer than a second."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        super().__init__(quiet=quiet)
+        self.next = monotonic() + PATIENCE
+
+    def __call__(self, done: int, total: int, label: str = "") -> None:
+        """Show that ``done`` of ``total`` is done, now and then."""
+        if monotonic() >= self.next:
+            self.next = monotonic() + BEAT
+            super().__call__(done, total, label)
+
+
+@contextmanager
+def _bar(options: Options) -> Iterator[Patient]:
+    bar = Patient(quiet=bool(options["json"]))
+    try:
+        yield bar
+    finally:
+        bar.clear()
+
+
+def add_arguments(parser_of: Callable[..., CommandParser]) -> None:
+    """Add the actions; ``parser_of`` makes a parser of name, help and examples."""
+    clone = parser_of(
+        "clone",
+        "copy a site, its rows and its files, to a new site",
+        "  manage.py sites clone gh gh-2027 --domain 2027.example.gh\n"
+        "  manage.py sites clone gh gh-2027 --domain 2027.example.gh --dry-run",
+    )
+    clone.add_argument("site", help="id, slug or domain")
+    clone.add_argument("slug", help="short name of the new site")
+    clone.add_argument("--domain", default="", help="its production domain")
+    _add_new_site(clone)
+    clone.add_argument("--no-media", action="store_false", dest="media", help="no files")
+    export = parser_of(
+        "export",
+        "write a site, its rows and its files, into one file",
+        "  manage.py sites export gh gh.jsonl.gz\n"
+        "  manage.py sites export gh - | ssh other manage.py sites import - ",
+    )
+    export.add_argument("site", help="id, slug or domain")
+    export.add_argument("file", help="where to; gzipped if it ends in .gz; - is standard output")
+    export.add_argument("--force", action="store_true", help="replace the file if there is one")
+    export.add_argument("--no-media", action="store_false", dest="media", help="no files")
+    comes_in = parser_of(
+        "import",
+        "make a new site of an exported one",
+        "  manage.py sites import gh.jsonl.gz --dry-run\n"
+        "  manage.py sites import gh.jsonl.gz --slug gh-2 --domain gh-2.example.org",
+    )
+    comes_in.add_argument("file", help="what export has written; - is standard input")
+    comes_in.add_argument("--slug", default="", help="another slug than that of the file")
+    comes_in.add_argument("--domain", help="another domain; aliases then stay behind")
+    _add_new_site(comes_in)
+    _add_unknown(comes_in)
+    delete = parser_of(
+        "delete",
+        "delete a site, its rows and its files; asks for the slug first",
+        "  manage.py sites delete gh --dry-run\n  manage.py sites delete gh --no-input",
+    )
+    delete.add_argument("site", help="id, slug or domain")
+    delete.add_argument(
+        "--no-input", action="store_false", dest="interactive", help="do not ask, for scripts"
+    )
+    delete.add_argument("--keep-media", action="store_false", dest="media", help="keep its files")
+    for parser in (clone, export, comes_in):
+        parser.add_argument(
+            "--exclude",
+            action="append",
+            default=[],
+            metavar="app.Model",
+            help="leave out rows of this model, and what hangs on them (repeatable)",
+        )
+    for parser in (clone, export, comes_in, delete):
+        parser.add_argument("--dry-run", action="store_true", help="count it, change nothing")
+        parser.add_argument("--json", action="store_true", help="print JSON for scripts")
+
+
+def _add_new_site(parser: CommandParser) -> None:
+    parser.add_argument("--name", default="", help="its name for people")
+    parser.add_argument("--path-prefix", help="serve it below this path of its domain")
+    parser.add_argument(
+        "--state",
+        choices=State.values,
+        default=State.MAINTENANCE.value,
+        help="default: maintenance, until somebody has looked at it",
+    )
+
+
+def _add_unknown(parser: CommandParser) -> None:
+    parser.add_argument(
+        "--map",
+        metavar="FILE",
+        help='which shared rows here are meant, as JSON: {"auth.User": {"5": 17}}',
+    )
+    parser.add_argument(
+        "--create-users", action="store_true", help="make accounts that are not here, inactive"
+    )
+    parser.add_argument(
+        "--drop-unknown",
+        action="store_true",
+        help="do without shared rows that are not here: NULL, else the row is left out",
+    )
+    parser.add_argument(
+        "--skip-unknown", action="store_true", help="leave out models and fields not known here"
+    )
+
+
+def clone(options: Options) -> list[str]:
+    """Copy a site to a new one."""
+    wishes = _wishes(options, domain=options["domain"])
+    source = get_site(options["site"])
+    with _bar(options) as bar:
+        report = clone_site(source, wishes, with_media=options["media"], progress=bar)
+    return _told("Cloned", report, options)
+
+
+def import_(options: Options) -> list[str]:
+    """Make a new site of a file."""
+    mapped = _read_map(options["map"]) if options["map"] else {}
+    names = ("drop_unknown", "create_users", "skip_unknown", "domain")
+    wishes = _wishes(options, map=mapped, **{name: options[name] for name in names})
+    with _bar(options) as bar, _opened(options["file"]) as stream:
+        report = import_site(read(stream), wishes, bar)
+    return _told("Imported", report, options)
+
+
+def export(options: Options) -> list[str]:
+    """Write a site into a file."""
+    with _bar(options) as bar:
+        exporter = Exporter(
+            get_site(options["site"]),
+            exclude=options["exclude"],
+            with_media=options["media"],
+            progress=bar,
+        )
+        with snapshot(exporter.graph.using):
+            if options["dry_run"]:
+                counts = exporter.count()
+            else:
+                with _written(options) as stream:
+                    packed = options["file"].endswith(".gz")
+                    write(exporter.records(), stream, packed=packed)
+                counts = dict(exporter.counts)
+    facts = {"site": exporter.site.name, "rows": counts, "files": exporter.files}
+    lines = [as_json(facts | {"missing": exporter.missing})] if options["json"] else [_rows(counts)]
+    if not options["json"]:
+        lines += [f"{exporter.files} files."] if not options["dry_run"] else []
+        lines += [f"There is no file {name!r}, which a row names." for name in exporter.missing]
+    if options["file"] == STANDARD and not options["dry_run"]:
+        sys.stderr.write("".join(f"{line}\n" for line in lines))
+        return []
+    return lines
+
+
+def delete(options: Options) -> list[str]:
+    """Delete a site with all that belongs to it."""
+    config = get_config(get_site(options["site"]))
+    name = f"{config.site.name} ({config.slug}, id {config.pk})"
+    if options["interactive"] and not options["dry_run"]:
+        counts = delete_site(config.site, dry_run=True)
+        removal.ask_for_slug(config, _rows(counts))
+    with _bar(options) as bar:
+        counts = delete_site(
+            config.site, dry_run=options["dry_run"], with_media=options["media"], progress=bar
+        )
+    if options["json"]:
+        return [as_json({"site": config.pk, "slug": config.slug, "rows": counts})]
+    return [f"Deleted {name}", _rows(counts)]
+
+
+def _wishes(options: Options, **more: Any) -> Wishes:
+    names = ("slug", "name", "path_prefix", "state", "dry_run")
+    return Wishes(
+        exclude=tuple(options["exclude"]), **{name: options[name] for name in names}, **more
+    )
+
+
+def _told(verb: str, report: Report, options: Options) -> list[str]:
+    site = report.site
+    assert site is not None  # noqa: S101 - for the type: it has been made
+    slug = site.siteconfig.slug
+    if options["json"]:
+        facts = {"site": site.pk, "slug": slug, "rows": report.rows, "files": report.files}
+        return [as_json(facts | {"left_out": report.left_out})]
+    lines = [f"{verb} {site.name} ({slug}, id {site.pk}), {options['state']}", _rows(report.rows)]
+    lines.append(f"{report.files} files.")
+    return lines + [
+        f"{number} rows of {label} were left out: they need what is not here."
+        for label, number in report.left_out.items()
+    ]
+
+
+def _rows(counts: dict[str, int]) -> str:
+    return table(("model", "rows"), [(label, str(counts[label])) for label in sorted(counts)])
+
+
+def _read_map(path: str) -> dict[str, dict[str, Any]]:
+    try:
+        value = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        message = f"{path} cannot be read: {error}"
+        raise CommandError(message, returncode=USAGE_ERROR) from error
+    if not isinstance(value, dict) or not all(isinstance(item, dict) for item in value.values()):
+        message = f'{path} is not as {{"auth.User": {{"5": 17}}}}.'
+        raise CommandError(message, returncode=USAGE_ERROR)
+    return value
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[IO[bytes]]:
+    if path == STANDARD:
+        yield sys.stdin.buffer
+        return
+    try:
+        stream = Path(path).open("rb")  # noqa: SIM115 - closed below
+    except OSError as error:
+        message = f"{path} cannot be read: {error.strerror}"
+        raise CommandError(message, returncode=USAGE_ERROR) from error
+    with stream:
+        yield stream
+
+
+@contextmanager
+def _written(options: Options) -> Iterator[IO[bytes]]:
+    """Open the file; under its name there is a whole one, or that of before, or none."""
+    if options["file"] == STANDARD:
+        yield sys.stdout.buffer
+        return
+    path = Path(options["file"])
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    if path.exists() and not options["force"]:
+        message = f"{path} is there already: --force replaces it."
+        raise CommandError(message)
+    try:
+        with open(part, "wb", opener=_private) as stream:
+            yield stream
+        part.replace(path)
+    except OSError as error:
+        message = f"{path} cannot be written: {error.strerror}"
+        raise TransferRefused(message) from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_EXCL, PRIVATE)
