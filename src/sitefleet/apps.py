@@ -32,6 +32,8 @@ class SitefleetConfig(AppConfig):
 
 
 def _model_prepared(sender: type[Model], **_: Any) -> None:
-    from sitefleet.scoping import outside  # noqa: PLC0415 - it needs the apps
+    from sitefleet.scoping import constraints, outside  # noqa: PLC0415 - they need the apps
 
-    outside.prepare(sender)
+    prepared = outside.prepare(sender)
+    if prepared is not None:
+        constraints.include_site(*prepared)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
-from django.utils.translation import gettext_lazy as _
 
 from sitefleet.conf import get_conf
 from sitefleet.exceptions import InvalidSetting
@@ -19,12 +18,9 @@ from sitefleet.scoping.fields import SiteField
 from sitefleet.scoping.scopes import scopes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
     from django.db.models import Model
-
-#: Told of each model that has got its site here: the model, and how.
-after: list[Callable[[type[Model], Spec], None]] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,31 +46,46 @@ def specs() -> dict[str, Spec]:
     return {label.lower(): Spec(label, **values) for label, values in options.items()}
 
 
-def prepare(model: type[Model]) -> None:
-    """Give a model that is being prepared its site, where it is named; receives class_prepared.
+def prepare(model: type[Model]) -> tuple[type[Model], Spec] | None:
+    """Give a model that is being prepared its site, where it is named.
 
+    Returns the model, of a proxy what it shows, and how it is named; None where nothing was done.
     What is in the way is left alone: the checks tell of it.
     """
     opts = model._meta
     if opts.apps is not apps or opts.swapped:
-        return  # a model of the migrations, or one without a table
+        return None  # a model of the migrations, or one without a table
     spec = specs().get(opts.label_lower)
     if spec is None:
-        return
+        return None
     concrete: Any = opts.concrete_model
     if not spec.add:
         scopes.declare(concrete._meta.label, spec.field, shared=spec.shared)
     elif hasattr(concrete, spec.field) or hasattr(concrete, f"{spec.field}_id"):
-        return
+        return None
     else:
-        field = new_field(spec)
+        field = SiteField(related_name="+", null=spec.shared, blank=spec.shared)
         field.contribute_to_class(concrete, spec.field)
-    for told in after:
-        told(concrete, spec)
+    return concrete, spec
 
 
-def new_field(spec: Spec) -> SiteField:
-    """Return the field that a model gets."""
-    return SiteField(
-        related_name="+", verbose_name=_("site"), null=spec.shared, blank=spec.shared
-    )
+def scoped_models() -> Iterator[tuple[type[Model], Spec]]:
+    """Yield the models that are named and have their site; each once, proxies as what they show."""
+    seen = set()
+    for spec in specs().values():
+        try:
+            model = apps.get_model(spec.label)._meta.concrete_model
+        except LookupError:
+            continue
+        if model is not None and model not in seen and not model._meta.swapped:
+            field = local_field(model, spec.field)
+            if field is not None and (isinstance(field, SiteField) or not spec.add):
+                seen.add(model)
+                yield model, spec
+
+
+def local_field(model: type[Model], name: str) -> Any:
+    """Return the field of this name that the model's own table has, None without one."""
+    opts = model._meta
+    own = (*opts.local_fields, *opts.local_many_to_many)
+    return next((field for field in own if field.name == name), None)

@@ -1,0 +1,1 @@
+"""Talks of a conference, by somebody else."""
