@@ -9,7 +9,7 @@ from django.urls import include, path
 
 from sitefleet.persite.metrics import exposition
 from sitefleet.persite.storage import serve_media
-from tests.attacks import project, views
+from tests.attacks import project, rooms, views
 from tests.news.models import Article
 
 
@@ -71,6 +71,7 @@ common = [
     path("opened/<link>/", views.opened),
     path("invoice/<path:name>", views.invoice),
     path("any/<path:rest>/", views.form),
+    *rooms.urlpatterns,
     *i18n_patterns(path("lang/", views.form, name="lang")),
 ]
 urlpatterns = [path("where/", views.look, name="where"), *common]
