@@ -2,6 +2,7 @@ import pytest
 
 from tests.acceptance.browser import Browser, start_browser
 from tests.acceptance.postgres import postgres, postgres_server  # noqa: F401 - fixtures
+from tests.acceptance.rls import locked, locked_template, mode, sites  # noqa: F401 - fixtures
 
 
 @pytest.fixture(scope="session")
