@@ -8,6 +8,8 @@ PY := $(VENV)/bin/python
 DEV := $(VENV)/.ready
 DEMO := .venv-demo
 DEMO_READY := $(DEMO)/.ready
+CONFERENCES := .venv-conferences
+CONFERENCES_READY := $(CONFERENCES)/.ready
 LOCK := .venv-lock
 LOCK_READY := $(LOCK)/.ready
 PIP := -m pip --disable-pip-version-check --no-input
@@ -18,13 +20,16 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV DJANGO_SETTINGS_MODULE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lint types docs bench matrix lock suffixes clean FORCE
+.PHONY: help demo conferences test lint types docs bench matrix lock suffixes clean FORCE
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 demo: $(DEMO_READY)  ## Serve a fleet of countries on this machine (PORT=8000)
 	@$(DEMO)/bin/python examples/countries/manage.py demo --port $(PORT)
+
+conferences: $(CONFERENCES_READY)  ## Serve three conferences by Wafer on this machine (PORT=8000)
+	@$(CONFERENCES)/bin/python examples/conferences/manage.py demo --port $(PORT)
 
 test: $(DEV)  ## Run the tests, then those that start real servers, browsers and databases
 	$(PY) -m pytest -n auto
@@ -59,7 +64,7 @@ suffixes: $(DEV)  ## Renew the list of public suffixes from the pinned publicsuf
 	$(PY) tools/update_public_suffixes.py
 
 clean:  ## Remove everything that can be made again
-	rm -rf $(VENV) $(DEMO) $(LOCK) .nox .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(DEMO) $(CONFERENCES) $(LOCK) .nox .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	rm -rf .hypothesis docs/_build build dist benchmarks/.envs benchmarks/.data
 	find src tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} + 2> /dev/null || true
 
@@ -91,6 +96,13 @@ $(DEMO_READY): pyproject.toml $(call runs,$(DEMO))
 	$(call venv,$(DEMO))
 	@echo "Installing sitefleet and Django into $(DEMO) (once) ..."
 	@$(DEMO)/bin/python $(PIP) install --quiet --editable .
+	@touch $@
+
+# Wafer has limits of its own for Django and others, so it does not share an environment.
+$(CONFERENCES_READY): examples/conferences/requirements.txt pyproject.toml $(call runs,$(CONFERENCES))
+	$(call venv,$(CONFERENCES))
+	@echo "Installing sitefleet and Wafer into $(CONFERENCES) (once) ..."
+	@$(CONFERENCES)/bin/python $(PIP) install --quiet --requirement $< --editable .
 	@touch $@
 
 $(LOCK_READY): $(call runs,$(LOCK))

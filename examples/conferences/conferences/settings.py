@@ -3,9 +3,10 @@
 import os
 from pathlib import Path
 
-from sitefleet import ACCEPTED_HOST
 from wafer.settings import *  # noqa: F403 - as Wafer's documentation has it
 from wafer.settings import INSTALLED_APPS, TEMPLATES, WAFER_CACHE
+
+from sitefleet import ACCEPTED_HOST
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(os.environ.get("CONFERENCES_DATA", BASE_DIR / "data"))
@@ -141,7 +142,10 @@ BAKERY_VIEWS = [
 # --- as in any Django project ------------------------------------------------
 
 DEBUG = True
-SILENCED_SYSTEM_CHECKS = ["sitefleet.W333"]  # Wafer's own URL of media stands behind serve_media
+SILENCED_SYSTEM_CHECKS = [
+    "sitefleet.W333",  # Wafer's own URL of media stands behind serve_media
+    "sitefleet.W424",  # barcodes come from one ticket office, which gives none twice
+]
 SECRET_KEY = "public, since this is an example"
 WSGI_APPLICATION = None
 DATABASES = {

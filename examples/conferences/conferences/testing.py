@@ -1,7 +1,6 @@
 """For Wafer's own tests, which know one conference only: `manage.py test wafer`."""
 
 from conferences.settings import *  # noqa: F403 - all that is not said here
-from conferences.settings import BASE_DIR, DATA_DIR
 
 SITE_ID = 1  # the conference that Django's test client asks: it names no host
 ROOT_URLCONF = "wafer.urls"
