@@ -30,11 +30,14 @@ class Peer:
     python: tuple[int, int] = (3, 11)
 
 
+PSYCOPG = "psycopg[binary]==3.3.9"
 PEERS = {
     peer.name: peer
     for peer in (
         Peer("multisite", ("django-multisite==1.9.0", "six")),
         Peer("multisite2", ("django-multisite2==3.1.0",), python=(3, 12)),
+        Peer("django-tenants", ("django-tenants==4.0.1", PSYCOPG)),
+        Peer("django-pgschemas", ("django-pgschemas==1.1.1", PSYCOPG)),
     )
 }
 

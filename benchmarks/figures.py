@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from statistics import median, quantiles
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 def spread(values: list[float]) -> dict[str, float]:
@@ -11,6 +14,12 @@ def spread(values: list[float]) -> dict[str, float]:
         values = values * 2
     low, _, high = quantiles(values, n=4, method="inclusive")
     return {"median": median(values), "low": low, "high": high}
+
+
+def turned(things: list[T], number: int) -> list[T]:
+    """Return the things in the order of this round: each comes first as often as the others."""
+    first = number % len(things)
+    return things[first:] + things[:first]
 
 
 def ratio(figure: dict[str, float]) -> str:
@@ -27,6 +36,11 @@ def seconds(value: float) -> str:
         if value * factor >= 1:
             return f"{value * factor:.3g} {unit}"
     return f"{value * 1e6:.2g} us"
+
+
+def queries(count: int) -> str:
+    """Write a number of queries."""
+    return f"{count} quer{'y' if count == 1 else 'ies'}"
 
 
 def table(head: list[str], rows: list[list[object]]) -> str:

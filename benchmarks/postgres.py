@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +63,20 @@ def cluster() -> Iterator[dict[str, Any]]:
             }
         finally:
             run("pg_ctl", "-w", "-m", "immediate", "stop")
+
+
+def execute(server: dict[str, Any], *statements: str) -> None:
+    """Run statements, each by itself."""
+    where = {"host": server["HOST"], "user": "bench", "dbname": server["NAME"]}
+    with import_module("psycopg").connect(**where, autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def another(server: dict[str, Any], name: str, like: str = "template1") -> dict[str, Any]:
+    """Create a database of the cluster, a copy of another; return its settings."""
+    execute(server, f'CREATE DATABASE "{name}" TEMPLATE "{like}"')
+    return server | {"NAME": name}
 
 
 def _programs() -> Path:

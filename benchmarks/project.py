@@ -5,16 +5,17 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from benchmarks import islands, languages, rows
+from benchmarks import islands, languages, rows, tenants
 
 PAGES = {
     "domain": {"ROOT_URLCONF": "benchmarks.urls"},
     "islands": islands.SETTINGS,
     "languages": languages.SETTINGS,
     "rows": rows.SETTINGS,
+    "tenants": tenants.SETTINGS,
 }
 PATHS = {"islands": islands.PATH, "languages": languages.PATH}
-APPS = {"islands": islands.APPS, "rows": rows.APPS}
+APPS = {"islands": islands.APPS, "rows": rows.APPS, "tenants": tenants.APPS}
 STACKS = {
     "bare": [],
     "islands": islands.STACK,
@@ -42,6 +43,8 @@ def settings_for(spec: dict[str, Any]) -> dict[str, Any]:
         **PAGES[spec["page"]],
         **_CONFIGURATIONS[spec["configuration"]](STACKS[spec["stack"]], spec["sitefleet"]),
     }
+    if settings.get("SCHEMAS"):
+        settings["DATABASES"]["default"] |= {"ENGINE": settings["SCHEMAS"]}
     settings["INSTALLED_APPS"] += APPS.get(spec["page"], [])
     return islands.switch_on(settings, spec["islands"]) | spec["settings"]
 
@@ -79,4 +82,10 @@ def _multisite(stack: list[str], _: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-_CONFIGURATIONS = {"plain": _plain, "sitefleet": _sitefleet, "multisite": _multisite}
+_CONFIGURATIONS = {
+    "plain": _plain,
+    "sitefleet": _sitefleet,
+    "multisite": _multisite,
+    "django-tenants": tenants.django_tenants,
+    "django-pgschemas": tenants.django_pgschemas,
+}

@@ -30,6 +30,8 @@ MEASURES = (
     "urlconfs",
     "islands",
     "rows",
+    "rls",
+    "tenants",
 )
 RESULTS = HERE / "results.json"
 PAGE = HERE / "README.md"

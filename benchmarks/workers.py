@@ -26,6 +26,8 @@ CONFIGURATIONS = {
     "plain for multisite2": ("plain", "multisite2"),
     "multisite2": ("multisite", "multisite2"),
 }
+#: Those that have a schema for each tenant; they serve the page `tenants` alone.
+SCHEMAS = {name: (name, name) for name in ("django-tenants", "django-pgschemas")}
 #: What a configuration is compared with: plain Django on the same Python.
 BASELINE = {"multisite2": "plain for multisite2"}
 
@@ -45,7 +47,7 @@ class Worker:
         settings: dict[str, Any] | None = None,
     ) -> None:
         self.name = name
-        configuration, environment = CONFIGURATIONS[name]
+        configuration, environment = (CONFIGURATIONS | SCHEMAS)[name]
         spec = {
             "configuration": configuration,
             "database": database,
@@ -135,7 +137,7 @@ def available(names: list[str]) -> tuple[list[str], list[str]]:
     able, notes = [], []
     for name in names:
         try:
-            interpreter(CONFIGURATIONS[name][1])
+            interpreter((CONFIGURATIONS | SCHEMAS)[name][1])
         except Unavailable as error:
             notes.append(f"{name}: {error}")
         else:

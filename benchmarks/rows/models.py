@@ -10,7 +10,7 @@ if settings.ROWS == "own":
     from sitefleet.scoping import SiteModel as OfSite
 else:
 
-    class OfSite(models.Model):  # type: ignore[no-redef]
+    class OfSite(models.Model):
         """What somebody writes who has never heard of us."""
 
         site = models.ForeignKey(Site, models.PROTECT, editable=False)

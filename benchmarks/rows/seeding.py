@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from io import StringIO
+
 from django.core.management import call_command
 from django.db import connection
 
@@ -38,3 +40,8 @@ def seed(sites: int, each: int) -> None:
             cursor.execute(statement.format(numbers=numbers, sites=sites, authors=AUTHORS))
         # As autovacuum would within a minute.
         cursor.execute("VACUUM ANALYZE" if connection.vendor == "postgresql" else "ANALYZE")
+
+
+def command(name: str, arguments: list[str]) -> None:
+    """Run a command of manage.py."""
+    call_command(name, *arguments, stdout=StringIO())

@@ -29,7 +29,7 @@ def one(request: HttpRequest, who: str) -> HttpResponse:
 
 def ten(request: HttpRequest, who: str) -> HttpResponse:
     """Answer with what ten queries find: simple ones, a join, an aggregate, a related manager."""
-    pk = request.site.pk  # type: ignore[attr-defined] # the first story of a site has its number
+    pk = request.site.pk  # the first story of a site has its number
     stories, authors = _rows(Story, request, who), _rows(Author, request, who)
     found: list[object] = [
         [story.title for story in stories.order_by("-published")[:10]],

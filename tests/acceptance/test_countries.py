@@ -19,4 +19,4 @@ def test_the_countries_pass_the_canary():
         command, cwd=EXAMPLE, env=environment, check=False, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Ran 1 test" in done.stderr
+    assert "Ran 2 tests" in done.stderr

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import socket
 import time
@@ -20,6 +21,7 @@ COUNTRIES = {
     "gh": ("en-gh", "Akwaaba: news from Ghana", "17 November 2026"),
     "us": ("en-us", "USA: stories from sea to shining sea", "Nov. 19, 2026"),
 }
+OFFICES = {"de": "Berlin", "gh": "Accra", "us": "Portland"}
 PATHS = {
     "portal": ("localhost", "/"),
     "germany": ("de.localhost", "/"),
@@ -90,6 +92,27 @@ def test_an_article_is_found_on_its_own_site_only(demo):
     assert demo.ask("de.localhost", path)[0] == 404
 
 
+@pytest.mark.parametrize("slug", OFFICES)
+def test_a_country_shows_its_own_offices_and_the_line_that_all_share(demo, slug):
+    text = demo.ask(f"{slug}.localhost")[2]
+    for other, city in OFFICES.items():
+        assert (f"<b>{city}</b>" in text) == (other == slug)
+    assert 'href="tel:+80000000112"' in text
+
+
+def test_the_portal_lists_the_offices_of_all(demo):
+    text = demo.ask("localhost")[2]
+    assert all(f"<b>{city}</b>" in text for city in OFFICES.values())
+
+
+def test_without_a_site_the_offices_are_refused_with_the_ways_out(demo):
+    refused = manage(demo.database, "shell", "-c", "print(*Office.objects.all())")
+    assert refused.returncode == 1
+    assert "pages.Office" in refused.stderr
+    assert "--site=SLUG" in refused.stderr
+    assert "--cross-site=REASON" in refused.stderr
+
+
 @pytest.mark.parametrize(("method", "status"), [("GET", 301), ("POST", 308)])
 def test_the_alias_redirects_to_the_host_of_its_site(demo, method, status):
     answer = demo.ask("america.localhost", "/news/1/?a=b", method)
@@ -119,6 +142,23 @@ def test_the_demo_says_once_what_to_open_with_the_reloader_too(tmp_path):
     for host in ("localhost", "de.localhost", "gh.localhost", "us.localhost"):
         assert log.count(f"  {demo.url(host)} ") == 1
     assert "admin / admin" in log
+
+
+def test_the_commands_that_the_demo_names_do_what_it_says(tmp_path):
+    with running_demo(tmp_path, "--noreload") as demo:
+        named = re.findall(r"\n  python manage.py (.*)\n    (.*)", demo.log.read_text())
+        done = {}
+        for command, note in named:
+            words = shlex.split(command.replace("ghana", str(tmp_path / "ghana")))
+            done[note.partition(":")[0]] = manage(demo.database, *words)
+        time.sleep(1)  # the promised second
+        clone = demo.ask("tg.localhost")[2]
+    assert len(done) == 5
+    assert {note for note, result in done.items() if result.returncode} == {"refused"}
+    assert done["Ghana's alone"].stdout.endswith("Accra Kumasi\n")
+    assert "Accra Berlin" in done["all, and it is logged"].stdout
+    assert "<b>Kumasi</b>" in clone
+    assert (tmp_path / "ghana.jsonl.gz").stat().st_size
 
 
 def test_setting_up_again_changes_nothing_that_was_edited(tmp_path):
@@ -208,6 +248,26 @@ def test_the_admin_of_a_site_speaks_its_language_and_lists_its_articles(demo, br
     titles = browser.texts("#result_list tbody th a")
     assert len(titles) == 3
     assert "Der Nachtzug kehrt zurück" in titles
+
+
+def test_the_admin_shows_and_makes_rows_of_its_own_site(demo, browser):
+    browser.open(demo.url("de.localhost", "/admin/"))
+    browser.fill(username="admin", password="admin")
+    browser.open(demo.url("de.localhost", "/admin/pages/office/"))
+    assert browser.texts("#result_list tbody th a") == ["Berlin", "Jena"]
+    browser.open(demo.url("de.localhost", "/admin/pages/office/add/"))
+    browser.fill(city="Zittau", street="Markt 1")
+    assert browser.texts("#result_list tbody th a") == ["Berlin", "Jena", "Zittau"]
+    assert "Zittau" not in demo.ask("gh.localhost")[2]
+
+
+def test_the_admin_shows_a_shared_row_and_offers_no_change_of_it(demo, browser):
+    browser.open(demo.url("de.localhost", "/admin/"))
+    browser.fill(username="admin", password="admin")
+    browser.open(demo.url("de.localhost", "/admin/pages/hotline/"))
+    browser.driver.find_element("link text", "SOS 24/7").click()
+    assert browser.texts(".field-phone .readonly") == ["+800 0000 0112"]
+    assert browser.texts("input[name=_save]") == []
 
 
 def test_staff_who_log_in_on_a_site_in_maintenance_preview_it(demo, browser):

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from pages.models import Article
+from pages.models import Article, Hotline, Office
 from sitefleet import get_current_site
 
 
@@ -20,3 +20,27 @@ class ArticleAdmin(admin.ModelAdmin):
     def save_model(self, request: HttpRequest, obj: Article, *args: Any) -> None:
         obj.site = get_current_site()
         super().save_model(request, obj, *args)
+
+
+@admin.register(Office)
+class OfficeAdmin(admin.ModelAdmin):
+    """Nothing of sites: the rows of other sites cannot be seen from here."""
+
+    list_display = ("city", "street")
+
+
+@admin.register(Hotline)
+class HotlineAdmin(admin.ModelAdmin):
+    """Those of the site, and those that are shared by all, which are changed on none."""
+
+    list_display = ("name", "phone")
+
+    def has_change_permission(self, request: HttpRequest, obj: Hotline | None = None) -> bool:
+        return super().has_change_permission(request, obj) and not is_shared(obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Hotline | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and not is_shared(obj)
+
+
+def is_shared(hotline: Hotline | None) -> bool:
+    return hotline is not None and hotline.site is None

@@ -1,9 +1,10 @@
 """The canary: nothing of one country shows on another."""
 
 from django.conf import settings
+from django.contrib.sites.models import Site
 from django.test import TestCase, override_settings
 
-from pages.models import Article
+from pages.models import Article, Hotline, Office
 from sitefleet.canary import Canary
 from sitefleet.lookup import get_site
 from sitefleet.populate import populate
@@ -16,11 +17,21 @@ IN_MEMORY = {
 
 @override_settings(STORAGES={**settings.STORAGES, "default": IN_MEMORY})
 class CanaryTests(TestCase):
-    def test_nothing_crosses(self) -> None:
+    def setUp(self) -> None:
         populate()
-        sites = [get_site(slug) for slug in ("portal", "de", "gh", "us")]
-        # Each page has the bar of all sites: their names are to be seen everywhere.
-        canary = Canary(sites, leave=["sites.Site"])
-        report = canary.assert_nothing_crosses()
+
+    # Each page has the bar of all sites: their names are to be seen everywhere.
+
+    def test_nothing_crosses(self) -> None:
+        report = Canary(sites("de", "gh", "us"), leave=["sites.Site"]).assert_nothing_crosses()
+        labels = {model._meta.label for model in (Article, Hotline, Office)}
         for slug in ("de", "gh", "us"):
-            assert {Article._meta.label, "file"} <= report.seen[slug]
+            assert {*labels, "file"} <= report.seen[slug]
+
+    def test_nothing_but_the_offices_is_to_be_seen_on_the_portal(self) -> None:
+        fleet = sites("portal", "de", "gh", "us")
+        Canary(fleet, leave=["sites.Site", "pages.Office"]).assert_nothing_crosses()
+
+
+def sites(*slugs: str) -> list[Site]:
+    return [get_site(slug) for slug in slugs]

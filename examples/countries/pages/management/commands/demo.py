@@ -10,16 +10,18 @@ from django.contrib.auth import get_user_model
 from django.core.management import BaseCommand, CommandError, call_command
 from django.utils.autoreload import DJANGO_AUTORELOAD_ENV
 
-from pages.models import Article
+from pages.models import Article, Hotline, Office
+from sitefleet import override_site
 from sitefleet.addresses import site_url
 from sitefleet.lookup import get_site
 from sitefleet.populate import populate
 from sitefleet.registry import set_state
+from sitefleet.scoping import cross_site
 
 ADDRESS = "localhost"  # what runserver prints is to lead to the portal
 PORT = 8000
 USER = PASSWORD = "admin"
-NEWS = Path(__file__).parents[2] / "news.json"  # made up, by the slug of the site
+DATA = Path(__file__).parents[2]  # made up, by the slug of the site
 
 
 class Command(BaseCommand):
@@ -51,10 +53,16 @@ class Command(BaseCommand):
         report = populate()
         if "br" in report.created:
             set_state(get_site("br"), "maintenance")
-        for slug, articles in json.loads(NEWS.read_text("utf-8")).items():
+        for slug, articles in _read("news").items():
             site = get_site(slug)
             if not Article.objects.filter(site=site).exists():
                 Article.objects.bulk_create(Article(site=site, **article) for article in articles)
+        for slug, offices in _read("offices").items():
+            with override_site(get_site(slug)):  # their site is the current one
+                if not Office.objects.exists():
+                    Office.objects.bulk_create(Office(**office) for office in offices)
+        with cross_site("a line that all countries share"):
+            Hotline.objects.get_or_create(site=None, name="SOS 24/7", phone="+800 0000 0112")
         users = get_user_model().objects
         if not users.filter(username=USER).exists():
             users.create_superuser(USER, "admin@countries.example", PASSWORD)
@@ -74,6 +82,10 @@ class Command(BaseCommand):
         for url, note in lines:
             line = f"  {self.style.SUCCESS(url.ljust(width))}  {note}" if url else note
             self.stdout.write(line)
+        self.stdout.write("Rows belong to a site. In another terminal, in examples/countries:")
+        for command, note in COMMANDS.items():
+            self.stdout.write(f"  {self.style.SUCCESS(f'python manage.py {command}')}\n    {note}")
+        self.stdout.write("")
 
 
 NOTES = {
@@ -82,6 +94,19 @@ NOTES = {
     "us": "the USA, in American English",
     "br": "Brazil, in Portuguese; in maintenance, staff may preview it",
 }
+COMMANDS = {
+    'shell --site=gh -c "print(*Office.objects.all())"': "Ghana's alone: nobody wrote a filter",
+    'shell -c "print(*Office.objects.all())"': "refused: for which site?",
+    'shell --cross-site="a look at all" -c "print(*Office.objects.all())"': "all, and it is logged",
+    "sites clone gh tg --name Togo --domain example.tg --state active": "a new site, at once",
+    "sites export gh ghana.jsonl.gz": "all that belongs to it, in one file",
+}
+
+
+def _read(name: str) -> dict[str, list[dict[str, str]]]:
+    """Return the rows of each site."""
+    rows: dict[str, list[dict[str, str]]] = json.loads((DATA / f"{name}.json").read_text("utf-8"))
+    return rows
 
 
 def ensure_port_is_free(port: int) -> None:

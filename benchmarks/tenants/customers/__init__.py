@@ -1,0 +1,1 @@
+"""Whom schemas are for: the models that both packages want to be told."""

@@ -1,0 +1,1 @@
+"""What each site, or tenant, has of its own."""

@@ -1,0 +1,1 @@
+"""The migrations as they were before the last one was written."""

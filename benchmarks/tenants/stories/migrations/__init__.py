@@ -1,0 +1,1 @@
+"""The tables, and a field that is added to one of them later."""
