@@ -3,7 +3,9 @@
 import pytest
 from django.contrib.sites.models import Site
 from django.core.exceptions import ValidationError
+from django.db import connection
 from django.test import override_settings
+from django.test.utils import CaptureQueriesContext
 
 from sitefleet.exceptions import InvalidHost
 from sitefleet.models import Alias, Generation, SiteConfig, State
@@ -53,6 +55,14 @@ def test_a_site_is_added_with_what_is_given(db, environment):
         columns(site) == {"live": ("example.de", None), "local": (host, "example.de")}[environment]
     )
     assert resolver.find(host).root.slug == "de"
+
+
+def test_a_site_is_added_by_eight_statements(db):
+    add_site("first", domain="first.example.org")
+    with CaptureQueriesContext(connection) as found:
+        add_site("de", domain="example.de")
+    statements = [query["sql"] for query in found if "SAVEPOINT" not in query["sql"]]
+    assert len(statements) == 8, statements
 
 
 def test_slug_and_name_come_from_the_domain(db):

@@ -13,6 +13,8 @@ SLUG_FIELD = "{slug}"
 HOUR = 3600
 RAW_SQL = ("refuse", "warn", "allow")
 RLS = ("", "transaction", "session")
+#: On what its unique values are unique: on each site, or as upstream has it.
+UNIQUE = ("site", "keep")
 #: What SCOPED_MODELS may say of a model.
 SCOPED_OPTIONS = {"field": str, "shared": bool, "add": bool, "unique": str}
 SENDFILES = ("", "x-accel-redirect", "x-sendfile")
@@ -69,6 +71,8 @@ def _why_not_scoped(value: Any) -> str:
                 return f"{label} has no option {name!r}; known are {', '.join(SCOPED_OPTIONS)}."
             if not isinstance(option, SCOPED_OPTIONS[name]):
                 return f"{label}: {name!r} is a {SCOPED_OPTIONS[name].__name__}."
+            if name == "unique" and option not in UNIQUE:
+                return f"{label}: {name!r} is one of {UNIQUE}."
     return ""
 
 

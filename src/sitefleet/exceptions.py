@@ -6,6 +6,7 @@
     ├── NoCurrentSite      code asked for the current site and there is none
     │   └── SiteRequired   a statement on rows that belong to sites names none
     ├── CrossSiteWrite     a row of one site would have changed that of another
+    ├── TransferRefused    a site was not exported, imported, cloned or deleted
     ├── UnknownSite        no site has this id, slug or domain
     ├── TaskRefused        a task came for a site that has no tasks run, or for none
     ├── InvalidHost        a host or domain name is malformed
@@ -61,6 +62,13 @@ class CrossSiteWrite(SiteError):
     def __str__(self) -> str:
         text = " ".join((type(self).__doc__ or "").split())
         return " ".join(filter(None, (self.args[0], text)))
+
+
+class TransferRefused(SiteError):
+    """A site was not exported, imported, cloned or deleted, and nothing was changed.
+
+    The message says what stands in the way, and the option that lets it pass where there is one.
+    """
 
 
 class UnknownSite(SiteError):

@@ -81,14 +81,16 @@ def add_site(  # noqa: PLR0913 - what there is to say of a site, by keyword
         _check_address(slug, domain, path_prefix, site.pk)
         column, kept = columns_for(slug, domain, path_prefix, get_environment())
         site.domain, site.name = column, (name or domain or slug)[: _name_length()]
+        # Made ahead of the row of the site, so that nobody else makes one for it.
+        found = getattr(site, "siteconfig", None)
+        config = found or SiteConfig(site=site)
         _save_as_is(site, slug)
         if pk is not None:
             _mend_sequence(router.db_for_write(Site))
-        config = SiteConfig.objects.filter(pk=site.pk).first() or SiteConfig(site=site)
         config.slug, config.domain, config.path_prefix = slug, kept, path_prefix
         config.state = state
         config.site = site
-        config.save()
+        config.save(force_insert=found is None)
     return config.presented_site()
 
 

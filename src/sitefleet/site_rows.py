@@ -137,7 +137,8 @@ def _after_site(
     view = shown(instance)
     if view is not None and instance.domain == view.row_domain:
         present(instance, view.host, view.path_prefix, view.slug, view.options)
-    if created and not raw and not resolver.paused:
+    at_hand = SiteConfig._meta.get_field("site").remote_field.is_cached(instance)
+    if created and not raw and not resolver.paused and not at_hand:
         SiteConfig.objects.using(using).get_or_create(
             site=instance,
             defaults={"slug": (view and view.slug) or make_slug(instance.domain, using=using)},

@@ -1,0 +1,31 @@
+"""References to rows of any model, where the project has ``django.contrib.contenttypes``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.apps import apps
+
+if TYPE_CHECKING:
+    from django.db.models import Model
+
+ContentType: Any = None
+GENERIC_KEYS: tuple[type[Any], ...] = ()
+GENERIC_RELATIONS: tuple[type[Any], ...] = ()
+if apps.is_installed("django.contrib.contenttypes"):  # without it its modules cannot be imported
+    from django.contrib.contenttypes.fields import GenericForeignKey, GenericRelation
+    from django.contrib.contenttypes.models import ContentType as _ContentType
+
+    ContentType = _ContentType
+    GENERIC_KEYS, GENERIC_RELATIONS = (GenericForeignKey,), (GenericRelation,)
+
+
+def kind_of(model: type[Model], using: str) -> Any:
+    """Return the content type of a model."""
+    return ContentType.objects.db_manager(using).get_for_model(model)
+
+
+def model_of(pk: Any, using: str) -> type[Model] | None:
+    """Return the model of a content type; None where it is gone."""
+    kind = ContentType.objects.db_manager(using).filter(pk=pk).first()
+    return kind.model_class() if kind is not None else None
