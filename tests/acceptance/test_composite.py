@@ -12,8 +12,8 @@ from django.db.migrations.state import ModelState, ProjectState
 from django.test.utils import isolate_apps
 
 from sitefleet.scoping import SiteField
-from sitefleet.scoping.constraint_checks import check_references
 from sitefleet.scoping.constraints import include_site
+from sitefleet.scoping.constraints.checks import check_references
 from sitefleet.scoping.outside import Spec
 from tests.acceptance.composite_keys import KEYS, run, try_all
 from tests.acceptance.processes import ROOT, environment_for

@@ -13,7 +13,8 @@ from django.db import close_old_connections, connections
 
 from sitefleet import carry_site, override_site
 from sitefleet.exceptions import SiteRequired
-from sitefleet.scoping import cross_site, writes
+from sitefleet.scoping import cross_site
+from sitefleet.scoping.guard import writes
 from tests.databases import together
 from tests.rooms.models import Key, Notice, Room
 

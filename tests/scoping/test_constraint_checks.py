@@ -8,8 +8,8 @@ from django.db.models.functions import Lower
 from django.test.utils import isolate_apps
 
 from sitefleet.scoping import SiteField, SitesField, SiteUniqueConstraint
-from sitefleet.scoping.constraint_checks import check_constraints, check_references, references
 from sitefleet.scoping.constraints import name_for
+from sitefleet.scoping.constraints.checks import check_constraints, check_references, references
 from sitefleet.scoping.outside import Spec, specs
 from sitefleet.scoping.scopes import Kind, Scope, scopes
 from tests.rooms.models import Booking, Building, Hall, Key, Notice, Person, Room, Tag

@@ -15,8 +15,8 @@ from django.db.migrations.writer import MigrationWriter
 
 from sitefleet.models import SiteConfig
 from sitefleet.registry import add_site
-from sitefleet.scoping import batches, operations, order
-from sitefleet.scoping.operations import ForgetSite, GiveSite, InApp, what_follows
+from sitefleet.scoping import operations
+from sitefleet.scoping.operations import ForgetSite, GiveSite, InApp, batches, order, what_follows
 
 
 def site_field(**options):

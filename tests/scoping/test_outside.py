@@ -14,9 +14,10 @@ from rest_framework.serializers import ModelSerializer
 from sitefleet import override_site
 from sitefleet.exceptions import CrossSiteWrite, SiteRequired
 from sitefleet.registry import add_site
-from sitefleet.scoping import SiteField, cross_site, outside_checks
-from sitefleet.scoping.migrations_writer import Changes
+from sitefleet.scoping import SiteField, cross_site
+from sitefleet.scoping.outside import checks as outside_checks
 from sitefleet.scoping.outside import scoped_models, specs
+from sitefleet.scoping.outside.writer import Changes
 from sitefleet.scoping.scopes import Kind, scopes
 
 

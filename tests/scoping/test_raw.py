@@ -11,7 +11,8 @@ from django.db.models.expressions import RawSQL
 
 from sitefleet import override_site
 from sitefleet.exceptions import SiteRequired
-from sitefleet.scoping import cross_site, raw
+from sitefleet.scoping import cross_site
+from sitefleet.scoping.guard import raw
 from tests.databases import in_sync_thread
 from tests.rooms.models import Booking, Building, Person, Room
 

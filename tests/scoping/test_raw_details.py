@@ -10,7 +10,7 @@ from django.db.migrations.state import ProjectState
 
 from sitefleet import override_site
 from sitefleet.exceptions import SiteRequired
-from sitefleet.scoping import raw
+from sitefleet.scoping.guard import raw
 from sitefleet.scoping.scopes import scopes
 from tests.rooms.models import Key, Room
 

@@ -6,8 +6,8 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from sitefleet import override_site
-from sitefleet.scoping import mapping
-from sitefleet.scoping.migrations_writer import Changes, new_loader
+from sitefleet.scoping.outside import mapping
+from sitefleet.scoping.outside.writer import Changes, new_loader
 from tests.rooms.models import Booking
 
 

@@ -8,7 +8,10 @@ from django.apps import apps
 from django.db.models.signals import class_prepared
 
 from sitefleet.conf import find_problems, get_conf
-from sitefleet.scoping import checks, constraint_checks, forms, guard, outside_checks, raw
+from sitefleet.scoping import checks, forms, guard
+from sitefleet.scoping.constraints import checks as constraint_checks
+from sitefleet.scoping.guard import raw
+from sitefleet.scoping.outside import checks as outside_checks
 from sitefleet.scoping.rls import wiring as rls
 from sitefleet.scoping.scopes import scopes
 

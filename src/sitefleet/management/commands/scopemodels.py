@@ -15,9 +15,10 @@ from django.db.models import QuerySet
 from sitefleet.conf import get_conf
 from sitefleet.management import USAGE_ERROR
 from sitefleet.management.output import FleetCommand, as_json
-from sitefleet.scoping import mapping
 from sitefleet.scoping.crossing import unguarded
-from sitefleet.scoping.migrations_writer import (
+from sitefleet.scoping.outside import mapping
+from sitefleet.scoping.outside.checks import check_app, check_models
+from sitefleet.scoping.outside.writer import (
     Changes,
     as_text,
     find_changes,
@@ -25,7 +26,6 @@ from sitefleet.scoping.migrations_writer import (
     new_loader,
     new_migrations,
 )
-from sitefleet.scoping.outside_checks import check_app, check_models
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

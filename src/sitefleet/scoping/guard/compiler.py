@@ -30,10 +30,10 @@ from django.db.models.sql.subqueries import DeleteQuery, InsertQuery, UpdateQuer
 from django.db.models.sql.where import AND, WhereNode
 
 from sitefleet.exceptions import SiteRequired
-from sitefleet.scoping import raw, rows, writes
 from sitefleet.scoping.conditions import OfCurrentSite, states_site
 from sitefleet.scoping.crossing import is_crossing
-from sitefleet.scoping.references import look_why
+from sitefleet.scoping.guard import raw, rows, writes
+from sitefleet.scoping.guard.references import look_why
 from sitefleet.scoping.scopes import Kind, Scope, scopes
 
 #: What was there before; None where the class had inherited it.

@@ -13,8 +13,8 @@ from sitefleet.current import get_current_site_id
 from sitefleet.exceptions import CrossSiteWrite, NoCurrentSite
 from sitefleet.scoping.conditions import OfCurrentSite, required_site, site_required, states_site
 from sitefleet.scoping.crossing import unguarded
-from sitefleet.scoping.references import Reference, look_at_inserted, look_at_updated
-from sitefleet.scoping.rows import refuse, refuse_others, refuse_to_strand
+from sitefleet.scoping.guard.references import Reference, look_at_inserted, look_at_updated
+from sitefleet.scoping.guard.rows import refuse, refuse_others, refuse_to_strand
 from sitefleet.scoping.scopes import UNKNOWN, Kind, Scope, Use, as_site, scopes
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from django.db.migrations.operations import AddField
 from django.db.migrations.operations.base import Operation, OperationCategory
 from django.db.models import OuterRef, QuerySet, Subquery
 
-from sitefleet.scoping.batches import in_batches
-from sitefleet.scoping.order import what_follows
+from sitefleet.scoping.operations.batches import in_batches
+from sitefleet.scoping.operations.order import what_follows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

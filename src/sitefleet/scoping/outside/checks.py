@@ -19,8 +19,8 @@ from django.utils import translation
 
 from sitefleet.conf import find_problems, get_conf
 from sitefleet.scoping.fields import SiteField
-from sitefleet.scoping.migrations_writer import Changes, find_changes, new_loader
 from sitefleet.scoping.outside import Spec, local_field, specs
+from sitefleet.scoping.outside.writer import Changes, find_changes, new_loader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
