@@ -22,7 +22,7 @@ class Migration(migrations.Migration):
     operations = [
         sitefleet.scoping.operations.InApp(
             label="admin",
-            operation=migrations.AddField(
+            operation=sitefleet.scoping.operations.AddSite(
                 model_name="logentry",
                 name="site",
                 field=models.ForeignKey(
@@ -36,7 +36,7 @@ class Migration(migrations.Migration):
         ),
         sitefleet.scoping.operations.InApp(
             label="pages",
-            operation=migrations.AddField(
+            operation=sitefleet.scoping.operations.AddSite(
                 model_name="file",
                 name="site",
                 field=models.ForeignKey(
@@ -50,7 +50,7 @@ class Migration(migrations.Migration):
         ),
         sitefleet.scoping.operations.InApp(
             label="pages",
-            operation=migrations.AddField(
+            operation=sitefleet.scoping.operations.AddSite(
                 model_name="page",
                 name="site",
                 field=models.ForeignKey(
@@ -64,7 +64,7 @@ class Migration(migrations.Migration):
         ),
         sitefleet.scoping.operations.InApp(
             label="reversion",
-            operation=migrations.AddField(
+            operation=sitefleet.scoping.operations.AddSite(
                 model_name="revision",
                 name="site",
                 field=models.ForeignKey(
@@ -78,7 +78,7 @@ class Migration(migrations.Migration):
         ),
         sitefleet.scoping.operations.InApp(
             label="reversion",
-            operation=migrations.AddField(
+            operation=sitefleet.scoping.operations.AddSite(
                 model_name="version",
                 name="site",
                 field=models.ForeignKey(
@@ -92,7 +92,7 @@ class Migration(migrations.Migration):
         ),
         sitefleet.scoping.operations.InApp(
             label="schedule",
-            operation=migrations.AddField(
+            operation=sitefleet.scoping.operations.AddSite(
                 model_name="scheduleblock",
                 name="site",
                 field=models.ForeignKey(
@@ -106,7 +106,7 @@ class Migration(migrations.Migration):
         ),
         sitefleet.scoping.operations.InApp(
             label="schedule",
-            operation=migrations.AddField(
+            operation=sitefleet.scoping.operations.AddSite(
                 model_name="scheduleitem",
                 name="site",
                 field=models.ForeignKey(
@@ -120,7 +120,7 @@ class Migration(migrations.Migration):
         ),
         sitefleet.scoping.operations.InApp(
             label="schedule",
-            operation=migrations.AddField(
+            operation=sitefleet.scoping.operations.AddSite(
                 model_name="slot",
                 name="site",
                 field=models.ForeignKey(
@@ -134,7 +134,7 @@ class Migration(migrations.Migration):
         ),
         sitefleet.scoping.operations.InApp(
             label="schedule",
-            operation=migrations.AddField(
+            operation=sitefleet.scoping.operations.AddSite(
                 model_name="venue",
                 name="site",
                 field=models.ForeignKey(
@@ -148,7 +148,7 @@ class Migration(migrations.Migration):
         ),
         sitefleet.scoping.operations.InApp(
             label="sponsors",
-            operation=migrations.AddField(
+            operation=sitefleet.scoping.operations.AddSite(
                 model_name="file",
                 name="site",
                 field=models.ForeignKey(
@@ -162,7 +162,7 @@ class Migration(migrations.Migration):
         ),
         sitefleet.scoping.operations.InApp(
             label="sponsors",
-            operation=migrations.AddField(
+            operation=sitefleet.scoping.operations.AddSite(
                 model_name="sponsor",
                 name="site",
                 field=models.ForeignKey(
@@ -176,7 +176,7 @@ class Migration(migrations.Migration):
         ),
         sitefleet.scoping.operations.InApp(
             label="sponsors",
-            operation=migrations.AddField(
+            operation=sitefleet.scoping.operations.AddSite(
                 model_name="sponsorshippackage",
                 name="site",
                 field=models.ForeignKey(
@@ -190,7 +190,7 @@ class Migration(migrations.Migration):
         ),
         sitefleet.scoping.operations.InApp(
             label="sponsors",
-            operation=migrations.AddField(
+            operation=sitefleet.scoping.operations.AddSite(
                 model_name="taggedfile",
                 name="site",
                 field=models.ForeignKey(
@@ -204,7 +204,7 @@ class Migration(migrations.Migration):
         ),
         sitefleet.scoping.operations.InApp(
             label="talks",
-            operation=migrations.AddField(
+            operation=sitefleet.scoping.operations.AddSite(
                 model_name="review",
                 name="site",
                 field=models.ForeignKey(
@@ -218,7 +218,7 @@ class Migration(migrations.Migration):
         ),
         sitefleet.scoping.operations.InApp(
             label="talks",
-            operation=migrations.AddField(
+            operation=sitefleet.scoping.operations.AddSite(
                 model_name="reviewaspect",
                 name="site",
                 field=models.ForeignKey(
@@ -232,7 +232,7 @@ class Migration(migrations.Migration):
         ),
         sitefleet.scoping.operations.InApp(
             label="talks",
-            operation=migrations.AddField(
+            operation=sitefleet.scoping.operations.AddSite(
                 model_name="score",
                 name="site",
                 field=models.ForeignKey(
@@ -246,7 +246,7 @@ class Migration(migrations.Migration):
         ),
         sitefleet.scoping.operations.InApp(
             label="talks",
-            operation=migrations.AddField(
+            operation=sitefleet.scoping.operations.AddSite(
                 model_name="talk",
                 name="site",
                 field=models.ForeignKey(
@@ -260,7 +260,7 @@ class Migration(migrations.Migration):
         ),
         sitefleet.scoping.operations.InApp(
             label="talks",
-            operation=migrations.AddField(
+            operation=sitefleet.scoping.operations.AddSite(
                 model_name="talktype",
                 name="site",
                 field=models.ForeignKey(
@@ -274,7 +274,7 @@ class Migration(migrations.Migration):
         ),
         sitefleet.scoping.operations.InApp(
             label="talks",
-            operation=migrations.AddField(
+            operation=sitefleet.scoping.operations.AddSite(
                 model_name="talkurl",
                 name="site",
                 field=models.ForeignKey(
@@ -288,7 +288,7 @@ class Migration(migrations.Migration):
         ),
         sitefleet.scoping.operations.InApp(
             label="talks",
-            operation=migrations.AddField(
+            operation=sitefleet.scoping.operations.AddSite(
                 model_name="track",
                 name="site",
                 field=models.ForeignKey(
@@ -302,7 +302,7 @@ class Migration(migrations.Migration):
         ),
         sitefleet.scoping.operations.InApp(
             label="tickets",
-            operation=migrations.AddField(
+            operation=sitefleet.scoping.operations.AddSite(
                 model_name="ticket",
                 name="site",
                 field=models.ForeignKey(
@@ -316,7 +316,7 @@ class Migration(migrations.Migration):
         ),
         sitefleet.scoping.operations.InApp(
             label="tickets",
-            operation=migrations.AddField(
+            operation=sitefleet.scoping.operations.AddSite(
                 model_name="tickettype",
                 name="site",
                 field=models.ForeignKey(
@@ -330,7 +330,7 @@ class Migration(migrations.Migration):
         ),
         sitefleet.scoping.operations.InApp(
             label="tickets",
-            operation=migrations.AddField(
+            operation=sitefleet.scoping.operations.AddSite(
                 model_name="tickettypetag",
                 name="site",
                 field=models.ForeignKey(

@@ -10,7 +10,8 @@ replaced, and a test for each supported Django says that they are still there:
 * ``get_compiler`` of the queries for UPDATE, DELETE and INSERT;
 * ``execute_sql`` of the compilers for UPDATE and INSERT, for what only the answer tells; and of
   all, so that what the ORM has compiled is known from SQL that was written by hand;
-* ``Collector.add``: what is going to be deleted as instances.
+* ``Collector.add``: what is going to be deleted as instances;
+* ``QuerySet._result_cache``: see `sitefleet.scoping.guard.kept`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 from django.apps import apps
 from django.core.exceptions import FullResultSet
 from django.db import transaction
+from django.db.models import QuerySet
 from django.db.models.deletion import Collector
 from django.db.models.signals import pre_save
 from django.db.models.sql.compiler import SQLCompiler, SQLInsertCompiler, SQLUpdateCompiler
@@ -32,7 +34,7 @@ from django.db.models.sql.where import AND, WhereNode
 from sitefleet.exceptions import SiteRequired
 from sitefleet.scoping.conditions import OfCurrentSite, states_site
 from sitefleet.scoping.crossing import is_crossing
-from sitefleet.scoping.guard import raw, rows, writes
+from sitefleet.scoping.guard import kept, raw, rows, writes
 from sitefleet.scoping.guard.references import look_why
 from sitefleet.scoping.scopes import Kind, Scope, scopes
 
@@ -62,11 +64,14 @@ def install() -> None:
         (SQLInsertCompiler, "execute_sql", _execute_insert),
         (SQLCompiler, "execute_sql", raw.marking),
         (Collector, "add", _collect),
+        (QuerySet, "_fetch_all", kept.filling),
     ):
         original = getattr(owner, name, None)
         if original is not None:
             _originals.append((owner, name, owner.__dict__.get(name)))
             setattr(owner, name, replacement(original))
+    _originals.append((QuerySet, kept.ROWS, None))
+    setattr(QuerySet, kept.ROWS, kept.rows_of_the_site)
     pre_save.connect(rows.before_save, dispatch_uid="sitefleet.guard")
 
 

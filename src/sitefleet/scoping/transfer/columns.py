@@ -31,6 +31,11 @@ class Column:
     kind: str = ""
     """The attribute that says of which model a generic reference is."""
 
+    @property
+    def label(self) -> str:
+        """The field as ``app.Model.field``."""
+        return f"{self.field.model._meta.label}.{self.field.name}"
+
 
 @dataclass(slots=True)
 class Plan:

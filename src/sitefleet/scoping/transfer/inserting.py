@@ -171,7 +171,7 @@ class Inserter:
             return decode(column.field, value)
         new = news[column.space].get(simple(value))
         if new is None and not self.no_media:
-            message = f"{_label(column)} names the file {value!r}, which is not in the export."
+            message = f"{column.label} names the file {value!r}, which is not in the export."
             raise TransferRefused(message)
         return decode(column.field, new or "")
 
@@ -188,7 +188,7 @@ class Inserter:
             late.append((item.name, column.space, value))
             return None
         if not self.wishes.drop_unknown:
-            message = f"{_label(column)} refers to {value!r}, which is not in the file."
+            message = f"{column.label} refers to {value!r}, which is not in the file."
             raise TransferRefused(message)
         if item.null:
             return None
@@ -205,7 +205,7 @@ class Inserter:
         item, kind = column.field, made.get(column.kind)
         model = self._model(kind)
         if value is None or model is None:
-            return decode(item, None) if item.null else self._leave_out()
+            return self._without(column)
         try:
             pk = final(model._meta.pk)
             old = encode(pk, pk.to_python(value))
@@ -220,12 +220,13 @@ class Inserter:
             late.append((item.name, space, old))
             return None
         if waits and old is not None:
-            message = f"{_label(column)} refers to {model._meta.label} {old}, which is yet to come."
+            message = f"{column.label} refers to {model._meta.label} {old}, which is yet to come."
             raise TransferRefused(message)
-        return decode(item, None) if item.null and not column.is_link else self._leave_out()
+        return self._without(column)
 
-    def _leave_out(self) -> Any:
-        raise LeftOut
+    def _without(self, column: Column) -> None:
+        if column.is_link or not column.field.null:
+            raise LeftOut
 
     def _model(self, kind: Any) -> Any:
         if kind not in self._models:
@@ -294,7 +295,3 @@ class Inserter:
         for instance, waiting in zip(instances, late, strict=True):
             for name, space, old in waiting:
                 self.keys.put_late(plan.node.label, instance.pk, name, space, old)
-
-
-def _label(column: Column) -> str:
-    return f"{column.field.model._meta.label}.{column.field.name}"

@@ -1,0 +1,62 @@
+"""Rows that a queryset keeps once it has run are those of the site that it has run for.
+
+A queryset of a module or a class that is iterated as it is, and not by ``.all()``, keeps the rows
+of the first site that asked. Under another site it runs again. Rows that prefetching has put into
+a queryset belong to their instance, and stay.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Any
+
+from sitefleet.current import get_current_site_id
+from sitefleet.exceptions import NoCurrentSite
+from sitefleet.scoping.crossing import is_crossing
+from sitefleet.scoping.scopes import scopes
+
+#: The queryset that is being filled here: what others are given meanwhile is none of its rows.
+_filling: ContextVar[Any] = ContextVar("sitefleet_filling", default=None)
+KEPT = "_sitefleet_kept"
+#: Where Django keeps the rows; as a property of the class goes first, the name is ours too.
+ROWS = "_result_cache"
+
+
+def _site() -> int | None:
+    if not scopes.tables or is_crossing():
+        return None
+    try:
+        return get_current_site_id()
+    except NoCurrentSite:
+        return None
+
+
+def _get(queryset: Any) -> Any:
+    kept = vars(queryset).get(KEPT)
+    site = None if kept is None else _site()
+    return vars(queryset).get(ROWS) if site is None else kept.get(site)
+
+
+def _set(queryset: Any, rows: Any) -> None:
+    vars(queryset)[ROWS] = rows
+    site = _site() if _filling.get() is queryset else None
+    if site is not None:
+        vars(queryset).setdefault(KEPT, {})[site] = rows
+        vars(queryset)["_prefetch_done"] = False  # of these rows
+
+
+#: Stands for the attribute of that name of Django's ``QuerySet``.
+rows_of_the_site = property(_get, _set)
+
+
+def filling(original: Any) -> Any:
+    """Return ``QuerySet._fetch_all`` so that it is known which queryset it fills."""
+
+    def fetch_all(self: Any) -> None:
+        token = _filling.set(self)
+        try:
+            original(self)
+        finally:
+            _filling.reset(token)
+
+    return fetch_all
