@@ -30,7 +30,10 @@ def rows_of(site: Site) -> str:
         try:
             collector.collect([site])
         except (ProtectedError, RestrictedError) as error:
-            message = f"{site.name} cannot be removed. {error.args[0]}"
+            message = (
+                f"{site.name} cannot be removed. {error.args[0]}"
+                " `sites delete` takes the rows that belong to a site with it."
+            )
             raise CommandError(printable(message)) from error
         counts = Counter({model._meta.label: len(rows) for model, rows in collector.data.items()})
         for query in collector.fast_deletes:
