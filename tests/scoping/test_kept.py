@@ -13,6 +13,7 @@ from django.db.models import QuerySet
 from django.test.utils import CaptureQueriesContext
 
 from sitefleet import override_site
+from sitefleet.current import active_site_id
 from sitefleet.scoping import cross_site
 from sitefleet.scoping.guard import kept
 from tests.rooms.models import Booking, Key, Room
@@ -123,7 +124,7 @@ def test_threads_on_two_sites_share_one_queryset(world, monkeypatch):
     found = {world.a.site.pk: mine, world.b.site.pk: theirs}
 
     def fill(queryset):
-        queryset._result_cache = found[kept._site()]
+        queryset._result_cache = found[active_site_id()]
         barrier.wait(timeout=10)
 
     fill = kept.filling(fill)
@@ -139,3 +140,19 @@ def test_threads_on_two_sites_share_one_queryset(world, monkeypatch):
 
 def test_it_stands_where_django_keeps_rows():
     assert QuerySet.__dict__[kept.ROWS] is kept.rows_of_the_site
+
+
+def test_rows_of_a_site_can_be_read_when_it_is_left(world):
+    rows = Booking.objects.all()
+    with override_site(world.a.site):
+        len(rows)
+    assert codes(rows) == [world.a.booking.code]
+
+
+def test_rows_of_the_default_site_are_not_those_of_another(world, settings):
+    settings.SITE_ID = world.a.site.pk
+    rows = Booking.objects.all()
+    assert codes(rows) == [world.a.booking.code]
+    with override_site(world.b.site):
+        assert codes(rows) == [world.b.booking.code]
+    assert codes(rows) == [world.a.booking.code]

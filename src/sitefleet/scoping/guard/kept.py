@@ -1,8 +1,8 @@
 """Rows that a queryset keeps once it has run are those of the site that it has run for.
 
 A queryset of a module or a class that is iterated as it is, and not by ``.all()``, keeps the rows
-of the first site that asked. Under another site it runs again. Rows that prefetching has put into
-a queryset belong to their instance, and stay.
+of the first site that asked. Under another site it runs again; where no site is entered, its rows
+are those that it has. What prefetching has put into a queryset belongs to its instance, and stays.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import Any
 
-from sitefleet.current import get_current_site_id
-from sitefleet.exceptions import NoCurrentSite
+from sitefleet.current import active_site_id
 from sitefleet.scoping.crossing import is_crossing
 from sitefleet.scoping.scopes import scopes
 
@@ -22,26 +21,23 @@ KEPT = "_sitefleet_kept"
 ROWS = "_result_cache"
 
 
-def _site() -> int | None:
-    if not scopes.tables or is_crossing():
-        return None
-    try:
-        return get_current_site_id()
-    except NoCurrentSite:
-        return None
+#: The key of rows that were read where no site was entered: of the default one, or of none.
+OUTSIDE = 0
 
 
 def _get(queryset: Any) -> Any:
     kept = vars(queryset).get(KEPT)
-    site = None if kept is None else _site()
-    return vars(queryset).get(ROWS) if site is None else kept.get(site)
+    rows = vars(queryset).get(ROWS)
+    if kept is None or is_crossing():
+        return rows
+    site = active_site_id()
+    return kept.get(OUTSIDE, rows) if site is None else kept.get(site)
 
 
 def _set(queryset: Any, rows: Any) -> None:
     vars(queryset)[ROWS] = rows
-    site = _site() if _filling.get() is queryset else None
-    if site is not None:
-        vars(queryset).setdefault(KEPT, {})[site] = rows
+    if _filling.get() is queryset and scopes.tables and not is_crossing():
+        vars(queryset).setdefault(KEPT, {})[active_site_id() or OUTSIDE] = rows
         vars(queryset)["_prefetch_done"] = False  # of these rows
 
 
