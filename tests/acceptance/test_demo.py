@@ -146,7 +146,7 @@ def test_the_demo_says_once_what_to_open_with_the_reloader_too(tmp_path):
 
 def test_the_commands_that_the_demo_names_do_what_it_says(tmp_path):
     with running_demo(tmp_path, "--noreload") as demo:
-        named = re.findall(r"\n  python manage.py (.*)\n    (.*)", demo.log.read_text())
+        named = re.findall(r"\n  \S+ manage.py (.*)\n    (.*)", demo.log.read_text())
         done = {}
         for command, note in named:
             words = shlex.split(command.replace("ghana", str(tmp_path / "ghana")))

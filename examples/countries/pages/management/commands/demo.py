@@ -1,6 +1,7 @@
 import json
 import os
 import socket
+import sys
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
@@ -83,8 +84,11 @@ class Command(BaseCommand):
             line = f"  {self.style.SUCCESS(url.ljust(width))}  {note}" if url else note
             self.stdout.write(line)
         self.stdout.write("Rows belong to a site. In another terminal, in examples/countries:")
+        python = os.path.relpath(sys.executable, Path(__file__).parents[3])  # has sitefleet
         for command, note in COMMANDS.items():
-            self.stdout.write(f"  {self.style.SUCCESS(f'python manage.py {command}')}\n    {note}")
+            self.stdout.write(
+                f"  {self.style.SUCCESS(f'{python} manage.py {command}')}\n    {note}"
+            )
         self.stdout.write("")
 
 
