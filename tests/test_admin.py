@@ -269,6 +269,7 @@ print(type(admin.site._registry[Site]).__module__)
 """
 
 
+@pytest.mark.acceptance  # it starts three Pythons
 def test_it_does_so_in_any_order_of_apps():
     orders = (
         '["sitefleet", *apps]',

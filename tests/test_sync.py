@@ -93,7 +93,7 @@ FORMATS = st.sampled_from(
 
 
 @hypothesis_settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(FLEETS, FORMATS, FORMATS)
 def test_any_fleet_goes_there_and_back_again(db, fleet, first, second):

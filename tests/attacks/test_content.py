@@ -151,6 +151,7 @@ def test_row_34_a_site_whose_urlconf_is_broken_is_shut_like_any_other(visit, sit
             assert visit(sites.one).get("/look/").status == status
 
 
+@pytest.mark.acceptance  # it waits for seconds
 @pytest.mark.parametrize("state", STATUS)
 def test_row_34_its_sockets_are_closed_and_no_others(sites, state, monkeypatch):
     monkeypatch.setattr(watching, "SHORTEST", 0.01)

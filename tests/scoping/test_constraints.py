@@ -3,6 +3,7 @@
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
+from django.apps import apps
 from django.contrib.sites.models import Site
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, connections, models, transaction
@@ -36,6 +37,7 @@ def own_apps(monkeypatch):
     with isolate_apps("django.contrib.sites", "tests.rooms") as registry:
         registry.register_model("sites", Site)
         yield
+    apps.clear_cache()  # relations of Site were looked for among the models of the test
 
 
 def scoped(model, **options):
