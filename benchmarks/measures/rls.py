@@ -42,15 +42,17 @@ class Case:
 
 
 EXPLICIT, ATOMIC = "explicit filters", "explicit filters, `ATOMIC_REQUESTS`"
-PROMISED = "session mode", "transaction mode, `ATOMIC_REQUESTS`"
+SESSION, TRANSACTION = "session mode", "transaction mode, `ATOMIC_REQUESTS`"
+#: As they are used: the guard stays on.
+PROMISED = f"{SESSION}, guard", f"{TRANSACTION}, guard"
 CASES = (
     Case(EXPLICIT, EXPLICIT),
-    Case(PROMISED[0], EXPLICIT, "session"),
-    Case(f"{PROMISED[0]}, guard", EXPLICIT, "session", guard=True),
+    Case(SESSION, EXPLICIT, "session"),
+    Case(PROMISED[0], EXPLICIT, "session", guard=True),
     Case("transaction mode", EXPLICIT, "transaction"),
     Case(ATOMIC, ATOMIC, atomic=True),
-    Case(PROMISED[1], ATOMIC, "transaction", atomic=True),
-    Case(f"{PROMISED[1]}, guard", ATOMIC, "transaction", guard=True, atomic=True),
+    Case(TRANSACTION, ATOMIC, "transaction", atomic=True),
+    Case(PROMISED[1], ATOMIC, "transaction", guard=True, atomic=True),
 )
 
 
