@@ -9,6 +9,8 @@ from sitefleet import exceptions
 ERRORS = [
     exceptions.NoCurrentSite(),
     exceptions.NoCurrentSite("In a task."),
+    exceptions.SiteRequired("A statement.", "Its own way out."),
+    exceptions.CrossSiteWrite("A row."),
     exceptions.UnknownSite("gh", ["de"], "SITEFLEET_SITE"),
     exceptions.InvalidHost("a b", "it has a space"),
     exceptions.TaskRefused("Site 7 is archived."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +72,20 @@ def _why_not_scoped(value: Any) -> str:
                 return f"{label} has no option {name!r}; known are {', '.join(SCOPED_OPTIONS)}."
             if not isinstance(option, SCOPED_OPTIONS[name]):
                 return f"{label}: {name!r} is a {SCOPED_OPTIONS[name].__name__}."
-            if name == "unique" and option not in UNIQUE:
-                return f"{label}: {name!r} is one of {UNIQUE}."
+        reason = _why_not_field(**options) if "field" in options else ""
+        if options.get("unique", "site") not in UNIQUE:
+            reason = f"'unique' is one of {UNIQUE}."
+        if reason:
+            return f"{label}: {reason}"
+    return ""
+
+
+def _why_not_field(*, field: str, add: bool = True, **_: Any) -> str:
+    reserved = field == "pk" or "__" in field or field.endswith("_") or iskeyword(field)
+    if reserved or not field.isidentifier():
+        return f"{field!r} is no name of a field, such as of_site."
+    if add and field.endswith("_id"):
+        return f"a field is called {field[:-3]!r}, and its column {field!r}."
     return ""
 
 

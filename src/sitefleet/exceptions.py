@@ -41,16 +41,23 @@ class NoCurrentSite(SiteError):
 
 
 class SiteRequired(NoCurrentSite):
-    """A statement on rows that belong to sites was not run, as it names no site.
+    """A statement on rows that belong to sites needs a site.
 
-    Ways out: run it for a site, by ``with override_site(site):``, ``--site=SLUG`` or a request;
-    name the site in it, as in ``.filter(site=site)``; or, if rows of all sites are meant, say so
-    by ``with cross_site("reason"):``.
+    Ways out: run it for one, by ``with override_site(site):``, ``--site=SLUG`` or a request; or, if
+    rows of all sites are meant, say so by ``with cross_site("reason"):``.
     """
+
+    def __init__(self, detail: str = "", more: str = "") -> None:
+        super().__init__(detail)
+        self.args = (detail, more)
+        self.more = more  # a way out that this statement has
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (super().__str__(), self.more)))
 
 
 class CrossSiteWrite(SiteError):
-    """A row of another site was not changed.
+    """Rows of other sites are not written to, nor referred to.
 
     Ways out: enter the site that the row belongs to, by ``with override_site(site):``; or, if it
     is meant to be changed from here, say so by ``with cross_site("reason"):``.

@@ -226,7 +226,10 @@ def placeholder(pk: int | None = None) -> Site | None:
 
 def _has_content(site: Site) -> bool:
     """Tell whether any row refers to a site: then it is somebody's, whatever it is called."""
-    for relation in Site._meta.related_objects:
+    relations: Any = Site._meta.get_fields(include_hidden=True)  # related_name="+" hides them
+    for relation in relations:
+        if not relation.auto_created or relation.concrete:
+            continue  # a field of its own
         model: Any = relation.related_model
         if model in (SiteConfig, Alias):
             continue

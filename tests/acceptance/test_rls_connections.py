@@ -240,10 +240,10 @@ def test_what_a_session_was_told_leaks_through_pgbouncer(sites, locked, settings
     """So there the mode is ``transaction``; the check W443 says it."""
     settings.SITEFLEET = settings.SITEFLEET | {"RLS": "session"}
     bouncer = running_pgbouncer(locked, ["fleet_app"], size=1)
-    with bouncer as address, as_role("fleet_app", **address):
-        with override_site(sites[0]):
-            sql(ROOMS)
-        assert elsewhere(sql, ROOMS) == OF_A
+    with bouncer as address, as_role("fleet_app", **address), override_site(sites[0]):
+        assert sql(ROOMS) == OF_A
+        assert elsewhere(override_site(sites[1])(sql), ROOMS) == OF_B
+        assert sql(ROOMS) == OF_B
 
 
 @both_modes

@@ -212,7 +212,7 @@ def test_all_tables_are_covered_but_those_of_many_sites(sites):
     free = {scope.table for scope in scopes} - {
         found.table for found in look(connection).tables if found.enabled
     }
-    assert free == {"rooms_notice", "rooms_notice_sites"}
+    assert free == {"rooms_notice", "rooms_notice_readers", "rooms_notice_sites"}
 
 
 def test_the_roles_of_the_documentation_are_all_that_is_needed(locked, settings):

@@ -247,9 +247,7 @@ def test_a_model_leaves_and_comes_back(scoped):
     scoped.manage("scopemodels", "--remove")
     assert "rows of 2 sites" in scoped.manage("migrate", "-v0", code=1)
     assert "site_id" in scoped.columns()
-    for path in scoped.folder.glob("website/migrations/000[45]*.py"):
-        path.unlink()
-    scoped.manage("scopemodels", "--remove", "--forget", "--site", "paris")
+    assert "0005" in scoped.manage("scopemodels", "--remove", "--forget", "--site", "paris")
     scoped.manage("migrate", "-v0")
     assert "site_id" not in scoped.columns()
     scoped.manage("migrate", "website", "0003", "-v0", "--skip-checks")

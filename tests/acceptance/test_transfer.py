@@ -3,11 +3,14 @@
 import io
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import pytest
-from django.db import connection
+from django.contrib.sites.models import Site
+from django.db import connection, transaction
 
 from sitefleet import override_site
+from sitefleet.scoping.transfer import importing
 from sitefleet.scoping.transfer.cloning import clone_site
 from sitefleet.scoping.transfer.deleting import delete_site
 from sitefleet.scoping.transfer.export import Exporter, snapshot
@@ -15,7 +18,7 @@ from sitefleet.scoping.transfer.fileformat import read, write
 from sitefleet.scoping.transfer.importing import import_site
 from sitefleet.scoping.transfer.wishes import Wishes
 from tests.databases import elsewhere
-from tests.rooms.models import Room
+from tests.rooms.models import Building, Room
 from tests.scoping.transferring import everything_of, exported, imported, make_world, portrait
 
 pytestmark = pytest.mark.acceptance
@@ -31,6 +34,7 @@ import django
 django.setup()
 from sitefleet import override_site
 from sitefleet.registry import add_site
+from sitefleet.scoping.transfer import importing
 from sitefleet.scoping.transfer.cloning import clone_site
 from sitefleet.scoping.transfer.deleting import delete_site
 from sitefleet.scoping.transfer.wishes import Wishes
@@ -95,6 +99,59 @@ def test_an_export_shows_one_moment_whoever_writes(world):
     with connection.cursor() as cursor, override_site(one):
         cursor.execute("SHOW transaction_isolation")
         assert cursor.fetchone() == ("read committed",)
+
+
+def meanwhile(monkeypatch, label, change):
+    """Let `change` be done on another connection, right before the rows of a model are read."""
+    pages, done = Exporter._pages, []
+
+    def wrapped(self, node):
+        if node.label == label and not done:
+            done.append(elsewhere(change))
+        return pages(self, node)
+
+    monkeypatch.setattr(Exporter, "_pages", wrapped)
+
+
+def test_a_clone_is_of_one_moment_whoever_writes(world, monkeypatch):
+    one, _ = world
+    before = portrait(one)
+
+    def change():
+        with override_site(one), transaction.atomic():
+            Room.objects.create(name="later")
+            Building.objects.update(name="later")
+            Room.objects.update(size=7)
+
+    meanwhile(monkeypatch, "rooms.Room", change)  # of whose buildings the rows have been read
+    assert portrait(clone_site(one, NEXT).site) == before
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW transaction_isolation")
+        assert cursor.fetchone() == ("read committed",)
+
+
+def test_a_clone_is_tried_again_where_others_change_the_fleet(world, monkeypatch):
+    one, _ = world
+    before = portrait(one)
+    lock, tries = importing.registry_lock, []
+
+    def change():
+        with lock("default"):
+            pass
+
+    @contextmanager
+    def locked(using):
+        tries.append(using)
+        with transaction.atomic(using):
+            if len(tries) == 1:
+                Site.objects.count()  # from here on it sees one moment
+                elsewhere(change)
+            with lock(using):
+                yield
+
+    monkeypatch.setattr(importing, "registry_lock", locked)
+    new = clone_site(one, NEXT).site
+    assert (len(tries), portrait(new)) == (2, before)
 
 
 def test_a_clone_and_its_end_on_postgresql(world):

@@ -8,6 +8,7 @@ import pytest
 from django.contrib.sites.models import Site
 
 from sitefleet.models import SiteConfig
+from sitefleet.persite.storage.backend import PATH as SITE_STORAGE
 from sitefleet.registry import add_site
 from tests.news.models import Article
 
@@ -22,11 +23,22 @@ def world(db, settings):
     """A site with three articles, and another with one."""
     settings.STORAGES = {**settings.STORAGES}
     settings.SITE_ID = None
+    settings.SILENCED_SYSTEM_CHECKS = ["sitefleet.W469"]  # rooms.Key is meant so
     one = add_site("one", name="One", domain="one.example.org")
     two = add_site("two", name="Two", domain="two.example.org")
     Article.objects.bulk_create([Article(site=one, title=f"{number}") for number in range(3)])
     Article.objects.create(site=two, title="stays")
     return one, two
+
+
+@pytest.fixture
+def disk(settings, tmp_path):
+    """A folder on the disk, for the files of all sites."""
+    folder = tmp_path / "media"
+    folder.mkdir()
+    options = {"OPTIONS": {"OPTIONS": {"location": folder}}}
+    settings.STORAGES = {**settings.STORAGES, "default": {"BACKEND": SITE_STORAGE, **options}}
+    return folder
 
 
 def rows_in(text):
@@ -51,6 +63,7 @@ def test_clone_tells_scripts(manage, world):
     assert facts == {
         "site": Site.objects.get(siteconfig__slug="next").pk,
         "slug": "next",
+        "dry_run": False,
         "rows": {"news.Article": 3},
         "files": 0,
         "left_out": {},
@@ -71,8 +84,85 @@ def test_a_rehearsal_changes_nothing(manage, world, unchanged, words):
         ended = manage("sites", *words, "--dry-run")
     assert ended.status == 0
     assert rows_in(ended.out)["news.Article"] == 3
+    assert ended.out.startswith("Would ")
     assert ended.out.endswith("Dry run: nothing was changed.\n")
+    assert manage("sites", *words, "--dry-run", "--json").json["dry_run"] is True
     assert Article.objects.count() == 4
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("clone", "one", "next", "--domain", "next.example.org"),
+        ("export", "one", "FILE"),
+        ("import", "FILE"),
+        ("delete", "one", "--no-input"),
+    ],
+    ids=["clone", "export", "import", "delete"],
+)
+def test_scripts_are_told_of_the_site_in_the_same_words_by_each_action(
+    manage, world, tmp_path, words
+):
+    one, path = world[0], tmp_path / "one.jsonl"
+    if words[0] == "import":
+        assert manage("sites", "export", "one", str(path)).status == 0
+        manage("sites", "delete", "one", "--no-input")
+    facts = manage("sites", *(str(path) if w == "FILE" else w for w in words), "--json").json
+    slug = "next" if words[0] == "clone" else "one"
+    site = Site.objects.filter(siteconfig__slug=slug).first() or one
+    assert (facts["slug"], facts["dry_run"]) == (slug, False)
+    assert facts["site"] == (one.pk if words[0] in ("export", "delete") else site.pk)
+    assert facts["rows"]["news.Article"] == 3
+
+
+def test_an_address_that_is_taken_names_the_options_for_others(manage, world, tmp_path):
+    path = str(tmp_path / "one.jsonl")
+    manage("sites", "export", "one", path)
+    for words in ((), ("--slug", "next")):
+        ended = manage("sites", "import", path, *words)
+        assert ended.status == 1
+        assert "--slug and --domain" in ended.err
+    ended = manage("sites", "clone", "one", "two")
+    assert (ended.status, ended.err) == (1, "CommandError: The slug two is taken.\n")
+
+
+def test_names_of_files_write_no_lines_of_their_own(manage, world, tmp_path, disk):
+    folder = disk / "sites" / str(world[0].pk)
+    folder.mkdir(parents=True)
+    (folder / "x\x1b[31m\nFAKE").symlink_to(tmp_path)
+    ended = manage("sites", "export", "one", str(tmp_path / "one.jsonl"))
+    assert ended.out.splitlines()[-1] == r"Left behind: 'x\x1b[31m\nFAKE', a link, or not there."
+
+
+def test_an_export_does_not_take_the_place_of_what_is_no_file(manage, world, tmp_path):
+    ended = manage("sites", "export", "one", str(tmp_path), "--force")
+    assert (ended.status, tmp_path.is_dir()) == (2, True)
+    assert "is no file" in ended.err
+
+
+def test_a_media_folder_that_is_none_is_told_in_a_line(manage, world, tmp_path, disk):
+    (disk / "sites").write_text("none")
+    ended = manage("sites", "export", "one", str(tmp_path / "one.jsonl"))
+    assert (ended.status, list(tmp_path.glob("*.jsonl"))) == (1, [])
+    assert "Not a directory" in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_what_is_interrupted_ends_in_a_line(manage, world, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sitefleet.management.transfer.clone_site", interrupted)
+    ended = manage("sites", "clone", "one", "next")
+    assert (ended.status, ended.err) == (130, "Stopped.\n")
+
+
+@pytest.mark.parametrize("word", ["--sit=two", "--si=two", "--cross=why"])
+def test_options_on_which_much_depends_are_written_in_full(manage, world, unchanged, word):
+    with unchanged():
+        ended = manage("shell", word, "-c", "print('has run')")
+    assert (ended.status, ended.out) == (2, "")
+    assert "in full" in ended.err
 
 
 def test_what_was_exported_is_imported(manage, world, tmp_path, unchanged):

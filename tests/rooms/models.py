@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib.sites.models import Site
 from django.db import models
 
@@ -28,6 +30,9 @@ class Tag(SharedSiteModel):
     """Belongs to one site, or is shared by all."""
 
     name = models.CharField(max_length=50)
+    suits: models.ManyToManyField[Room, Any] = models.ManyToManyField(
+        "Room", blank=True, related_name="suited"
+    )
 
     def __str__(self) -> str:
         return self.name
@@ -53,6 +58,7 @@ class Room(SiteModel):
     guests = models.ManyToManyField(Person, related_name="visited")
     neighbours = models.ManyToManyField("self")
     tags = models.ManyToManyField(Tag, related_name="tagged")
+    residents = models.ManyToManyField(Person, blank=True, through="Stay", related_name="homes")
 
     def __str__(self) -> str:
         return self.name
@@ -71,6 +77,14 @@ class Big(Room):
         proxy = True
 
 
+class Stay(models.Model):
+    """Is between rows of which one belongs to a site."""
+
+    person = models.ForeignKey(Person, models.CASCADE, related_name="+")
+    room = models.ForeignKey(Room, models.CASCADE, related_name="+")
+    nights = models.IntegerField(default=1)
+
+
 class Key(models.Model):
     """Belongs to no site, and refers to a row that does."""
 
@@ -84,6 +98,8 @@ class Notice(SitesModel):
 
     text = models.CharField(max_length=50)
     room = models.ForeignKey(Room, models.CASCADE, null=True, related_name="notices")
+    readers = models.ManyToManyField(Person, blank=True, related_name="notices")
+    boards = models.ManyToManyField(Room, blank=True, related_name="posted")
 
     def __str__(self) -> str:
         return self.text

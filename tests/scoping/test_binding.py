@@ -8,9 +8,11 @@ import pickle
 import pytest
 from django import forms
 from django.contrib.contenttypes.models import ContentType
+from django.db import transaction
 from django.db.models import QuerySet
 
 from sitefleet import override_site
+from sitefleet.current import carry_site
 from sitefleet.exceptions import SiteRequired
 from sitefleet.scoping import cross_site
 from tests.rooms.models import Booking, Hall, Key, Notice, Room, Tag
@@ -46,6 +48,21 @@ def test_querysets_made_at_import_time_are_of_the_site_that_runs_them(world, sit
         other = world.b if site == "a" else world.a
         assert ChoiceForm({"room": own.room.pk}).is_valid()
         assert not ChoiceForm({"room": other.room.pk}).is_valid()
+
+
+def test_what_waits_for_the_commit_is_of_the_site_that_it_carries(
+    world, django_capture_on_commit_callbacks
+):
+    found = []
+
+    def look():
+        found.append(names(Room.objects.all()))
+
+    with override_site(world.b.site), django_capture_on_commit_callbacks(execute=True):  # noqa: SIM117 - one after the other
+        with override_site(world.a.site):
+            transaction.on_commit(carry_site(look))
+            transaction.on_commit(look)
+    assert found == [ROOMS, {"bb-room", "bb-hall"}]
 
 
 @pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda rows: rows.all()])

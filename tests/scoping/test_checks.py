@@ -4,11 +4,12 @@ from types import SimpleNamespace
 
 import pytest
 from django.core.checks import registry as django_checks
-from django.db import connection
+from django.db import connection, models
 from django.db.models.sql import compiler
 
-from sitefleet.scoping import checks
+from sitefleet.scoping import SiteModel, checks
 from sitefleet.scoping.scopes import Kind, Scope, scopes
+from tests.rooms.models import Person, Room
 
 
 def ids(messages):
@@ -73,6 +74,45 @@ def test_a_backend_with_a_compiler_of_its_own_is_told(monkeypatch, scoped):
     assert connection.alias in checks.check_guard()[0].msg
 
 
+@pytest.mark.usefixtures("scoped", "late")
+def test_a_table_between_whose_rows_may_lack_the_one_of_a_site_is_told():
+    class Guide(models.Model):
+        rooms = models.ManyToManyField(Room, through="rooms.Tour", related_name="+")
+
+        class Meta:
+            app_label = "rooms"
+
+        def __str__(self):
+            return ""
+
+    class Tour(models.Model):
+        room = models.ForeignKey(Room, models.SET_NULL, null=True, related_name="+")
+        guide = models.ForeignKey(Guide, models.CASCADE, related_name="+")
+
+        class Meta:
+            app_label = "rooms"
+
+        def __str__(self):
+            return ""
+
+    assert found() == ["W467"]
+    assert "rooms.Tour.room" in checks.check_guard()[0].hint
+
+
+@pytest.mark.usefixtures("scoped", "late")
+def test_a_parent_table_of_no_site_is_told():
+    class Chief(Person, SiteModel):
+        class Meta:
+            app_label = "rooms"
+
+    class Deputy(Chief):
+        class Meta:
+            app_label = "rooms"
+
+    assert found() == ["W468"]
+    assert "rooms.Chief" in checks.check_guard()[0].msg
+
+
 @pytest.mark.parametrize(
     ("label", "told"),
     [
@@ -100,6 +140,24 @@ def test_the_log_of_the_admin_is_told_before_deployment_until_it_is_scoped(monke
     assert found(checks.check_log) == []
 
 
+def test_models_that_refer_to_rows_of_a_site_and_belong_to_none_are_told():
+    (message,) = checks.check_references()
+    assert message.id == "sitefleet.W469"
+    assert "rooms.Key" in message.msg
+    assert "'room', 'spare'" in message.msg
+    assert "SCOPED_MODELS" in message.hint
+
+
+def test_before_deployment_models_with_a_site_that_nothing_guards_are_told():
+    (message,) = checks.check_unguarded()
+    assert message.id == "sitefleet.W470"
+    assert "redirects.Redirect.site" in message.msg
+    assert "flatpages.FlatPage.sites" in message.msg
+    assert "rooms." not in message.msg
+    assert "sitefleet." not in message.msg.replace("sitefleet.W470", "")
+    assert '"add": False' in message.hint
+
+
 def test_where_there_is_no_admin_there_is_no_log(settings):
     apps = [app for app in settings.INSTALLED_APPS if app != "django.contrib.admin"]
     settings.INSTALLED_APPS = apps
@@ -107,7 +165,7 @@ def test_where_there_is_no_admin_there_is_no_log(settings):
 
 
 def test_each_is_run_with_the_others():
-    looks = {checks.check_guard, checks.check_scoped_models}
+    looks = {checks.check_guard, checks.check_scoped_models, checks.check_references}
     assert looks <= django_checks.registry.registered_checks
     messages = django_checks.run_checks(include_deployment_checks=True)
-    assert "sitefleet.W471" in {message.id for message in messages}
+    assert {"sitefleet.W470", "sitefleet.W471"} <= {message.id for message in messages}

@@ -298,3 +298,13 @@ def test_references_are_looked_at_with_row_level_security_only(settings):
     assert check_references(["default"]) == []
     settings.SITEFLEET = {"RLS": "transaction"}
     assert check_references(None) == []
+
+
+def test_a_constraint_that_names_no_field_is_left_to_the_check_of_django():
+    class Talk(models.Model):
+        site = SiteField()
+
+        class Meta:
+            constraints = [models.UniqueConstraint(fields=["gone"], name="gone")]
+
+    assert ids(Talk) == []

@@ -1,9 +1,9 @@
 """What is unique is unique on each site."""
 
 import pytest
+from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
-from django.apps import apps
 from django.contrib.sites.models import Site
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, connections, models, transaction
@@ -17,7 +17,7 @@ from rest_framework.serializers import ModelSerializer
 
 from sitefleet import override_site
 from sitefleet.conf import find_problems
-from sitefleet.scoping import SiteField, SiteUniqueConstraint
+from sitefleet.scoping import SiteField, SiteUniqueConstraint, cross_site
 from sitefleet.scoping.constraints import include_site, name_for
 from sitefleet.scoping.outside import Spec
 from sitefleet.scoping.scopes import scopes
@@ -112,6 +112,16 @@ def test_what_django_remembers_of_a_model_is_right_after_it():
     checks, _ = model()._get_unique_checks(include_meta_constraints=True)
     assert checks == [(model, ("site", "slug")), (model, ("id",))]
     assert model._meta.get_field("slug").deconstruct()[3] == {}
+
+
+def test_what_is_said_twice_becomes_one_constraint():
+    class Talk(models.Model):
+        slug = models.SlugField(unique=True)
+
+        class Meta:
+            unique_together = [("slug",)]
+
+    assert kept(scoped(Talk)) == ([], [], [("site", "slug")])
 
 
 def test_keep_leaves_all_as_it_is():
@@ -338,6 +348,7 @@ def test_messages_of_its_own_and_other_errors_pass_as_they_are(sites, table):
         model(slug="a").validate_constraints(exclude=["site"])
 
 
+@cross_site("shared rows")
 def test_shared_rows_are_validated_among_themselves(sites, table):
     class Talk(models.Model):
         slug = models.SlugField(unique=True)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from threading import Barrier
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -12,7 +15,7 @@ from sitefleet import override_site
 from sitefleet.current import activate, deactivate
 from sitefleet.exceptions import SiteRequired
 from sitefleet.scoping import cross_site
-from sitefleet.scoping.crossing import is_crossing, reason_of_crossing, unguarded
+from sitefleet.scoping.crossing import is_crossing, unguarded
 from tests.rooms.models import Key, Room, Tag
 
 
@@ -73,11 +76,11 @@ def test_a_site_that_is_entered_inside_is_guarded(world):
                 assert Room.objects.count() == 2
                 with cross_site("inner"):
                     assert Room.objects.count() == 4
-                    assert reason_of_crossing() == "inner"
+                    assert is_crossing(aloud=True)
                 assert Room.objects.count() == 2
         assert Room.objects.count() == 4
-        assert reason_of_crossing() == "report"
-    assert reason_of_crossing() is None
+        assert is_crossing(aloud=True)
+    assert not is_crossing()
 
 
 def test_a_site_that_is_activated_inside_is_guarded(world):
@@ -87,6 +90,20 @@ def test_a_site_that_is_activated_inside_is_guarded(world):
             assert Room.objects.count() == 2
         finally:
             deactivate()
+
+
+def test_it_ends_with_the_site_that_is_deactivated_inside(world):
+    with cross_site("report"):
+        activate(world.a.site)
+        deactivate()
+        with pytest.raises(SiteRequired):
+            Room.objects.count()
+    activate(world.a.site)
+    with cross_site("report"):
+        assert is_crossing()
+        deactivate()
+        with pytest.raises(SiteRequired):
+            Room.objects.count()
 
 
 def test_it_ends_with_the_block_and_with_an_exception(world):
@@ -144,6 +161,84 @@ def test_it_is_an_async_with_and_tasks_that_are_started_inside_cross_too(world):
     assert async_to_sync(report)() == ([4, 3], False)
 
 
+async def names():
+    return {room.name async for room in Room.objects.all()}
+
+
+OURS, ALL = {"aa-room", "aa-hall"}, {"aa-room", "aa-hall", "bb-room", "bb-hall"}
+
+
+def test_a_task_that_outlives_the_block_is_guarded_from_its_end_on(world):
+    async def twice(begun, over):
+        inside = await names()
+        begun.set()
+        await over.wait()
+        return inside, await names()
+
+    async def report():
+        begun, over = asyncio.Event(), asyncio.Event()
+        async with cross_site("report"):
+            task = asyncio.create_task(twice(begun, over))
+            await begun.wait()
+        over.set()
+        return await task
+
+    with override_site(world.a.site):
+        assert async_to_sync(report)() == (ALL, OURS)
+
+
+def test_an_async_generator_that_is_left_ends_it_where_it_is_closed(world):
+    async def rooms():
+        async with cross_site("report"):
+            async for room in Room.objects.order_by("pk"):
+                yield room
+
+    async def first():
+        rows = rooms()
+        async for _ in rows:
+            break
+        await asyncio.create_task(rows.aclose())  # in another context, as a loop does it
+        return await names()
+
+    with override_site(world.a.site):
+        assert async_to_sync(first)() == OURS
+
+
+def test_a_copy_of_the_context_does_not_keep_it(world):
+    with override_site(world.a.site):
+        with cross_site("outer"), cross_site("inner"):
+            copy = copy_context()
+            assert copy.run(is_crossing)
+        assert not copy.run(is_crossing)
+        assert not copy.run(is_crossing)
+        with cross_site("outer"):
+            with cross_site("inner"):
+                copy = copy_context()
+            assert copy.run(is_crossing)
+
+
+def test_one_instance_is_entered_by_many_threads(world):
+    crossing, all_in = cross_site("report"), Barrier(3)
+
+    def work():
+        with crossing:
+            all_in.wait()
+            inside = is_crossing()
+            all_in.wait()
+        return inside, is_crossing()
+
+    with ThreadPoolExecutor(3) as pool:
+        runs = [pool.submit(work) for _ in range(3)]
+    assert [run.result() for run in runs] == [(True, False)] * 3
+
+
+def test_to_leave_it_twice_is_harmless():
+    crossing = cross_site("report")
+    with crossing:
+        crossing.__exit__(None, None, None)
+        assert not is_crossing()
+
+
 def test_it_decorates_no_generators():
     def rows():
         yield
@@ -154,3 +249,20 @@ def test_it_decorates_no_generators():
     for function in (rows, arows):
         with pytest.raises(TypeError, match="no generators"):
             cross_site("report")(function)
+
+
+def test_what_is_decorated_is_named_in_the_log(caplog):
+    @cross_site("a yearly report")
+    def report():
+        assert is_crossing()
+
+    with caplog.at_level(logging.INFO, "sitefleet.cross_site"):
+        report()
+    assert "report" in caplog.records[0].where
+    assert __name__ in caplog.records[0].where
+
+
+def test_statements_of_our_own_do_not_cross_aloud():
+    with unguarded():
+        assert is_crossing()
+        assert not is_crossing(aloud=True)

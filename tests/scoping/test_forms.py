@@ -1,14 +1,18 @@
 """Forms that were made when modules were imported, with no site, follow the site that validates."""
 
+import datetime as dt
+
 import pytest
 from django import forms
 from django.core.exceptions import ValidationError
+from django.db import models
 from django.forms import inlineformset_factory, modelformset_factory
 
 from sitefleet import override_site
 from sitefleet.exceptions import SiteRequired
-from sitefleet.scoping import cross_site
+from sitefleet.scoping import SiteModel, cross_site
 from tests.rooms.models import Booking, Building, Key, Room, Tag
+from tests.scoping.madeup import tables_of
 
 pytestmark = pytest.mark.django_db
 
@@ -146,3 +150,21 @@ def test_what_is_unique_on_a_site_is_free_on_the_next(world, site, other_site):
         assert set(BookingForm(data | {"day": "2"}).errors) == {"code"}
         with pytest.raises(ValidationError, match="already exists"):
             Booking(code="Z", day="1").full_clean(exclude=["room"])
+
+
+def test_what_is_unique_for_a_date_is_so_on_each_site(site, other_site, monkeypatch):
+    class Post(SiteModel):
+        slug = models.CharField(max_length=9, unique_for_date="day")
+        day = models.DateField()
+
+        class Meta:
+            app_label = "rooms"
+
+    day = dt.date(2026, 1, 1)
+    with tables_of(monkeypatch, Post):
+        with override_site(other_site):
+            Post.objects.create(slug="hi", day=day)
+            with pytest.raises(ValidationError, match="unique for"):
+                Post(slug="hi", day=day).full_clean()
+        with override_site(site):
+            Post(slug="hi", day=day).full_clean()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+from contextlib import nullcontext
 
 import pytest
 from django.db import connection
@@ -17,7 +18,7 @@ from django.db.models.sql.where import WhereNode
 from django.test.utils import CaptureQueriesContext
 
 from sitefleet import override_site
-from sitefleet.scoping import guard
+from sitefleet.scoping import cross_site, guard
 from sitefleet.scoping.conditions import OfCurrentSite
 from sitefleet.scoping.scopes import scopes
 from tests.rooms.models import Booking, Hall, Key, Notice, Person, Room, Tag
@@ -32,6 +33,7 @@ PLACES = [
     (SQLInsertCompiler, "execute_sql", ["self", "returning_fields"]),
     (SQLCompiler, "execute_sql", ["self", "result_type", "chunked_fetch", "chunk_size"]),
     (Collector, "add", ["self", "objs", "source", "nullable", "reverse_dependency"]),
+    (QuerySet, "_fetch_all", ["self"]),
 ]
 
 
@@ -197,13 +199,27 @@ def test_a_parts_equality_is_that_of_what_it_says():
 
 
 @pytest.mark.django_db
-def test_in_having_it_is_grouped_by():
-    def named(number):
-        return Room.objects.values("name").annotate(n=Count("keys")).filter(n=number)
-
+def test_what_goes_to_having_has_no_condition_and_groups_by_no_site():
     with override_site(1):
-        text, _ = sql(named(0) | named(1))
-    assert '"site_id"' in text.partition("GROUP BY")[2].partition("HAVING")[0]
+        text, _ = sql(with_keys(Tag.objects, 0) | with_keys(Tag.objects, 1))
+    where, _, rest = text.partition("GROUP BY")
+    assert where.count("site_id") == 3  # that of the tags, shared ones too, and of their rooms
+    assert "site_id" not in rest
+
+
+@pytest.mark.django_db
+def test_without_the_guard_it_is_grouped_by_the_site_in_having(untouched):
+    rows = with_keys(Room.objects, 0) | with_keys(Room.objects, 1)
+    for crossing, grouped in ((False, True), (True, False)):
+        with override_site(1), cross_site("a report") if crossing else nullcontext():
+            text, _ = sql(rows)
+        groups = text.partition("GROUP BY")[2].partition("HAVING")[0]
+        assert ('"site_id"' in groups) is grouped
+
+
+def with_keys(rows, number):
+    keys = "keys" if rows.model is Room else "rooms__keys"
+    return rows.values("name").annotate(n=Count(keys)).filter(n=number)
 
 
 def test_nothing_is_logged_by_the_guard_itself(world, caplog):

@@ -105,12 +105,23 @@ def test_each_site_has_its_own_rows_prefetched(world):
             assert not queries
 
 
-def test_rows_that_were_read_while_crossing_are_kept_as_they_are(world):
-    rows = Booking.objects.all()
+def test_rows_that_were_read_while_crossing_are_not_those_of_a_site(world):
+    rows = Booking.objects.order_by("pk")
     with cross_site("a list of all"):
         everything = codes(rows)
-    assert codes(rows) == everything
-    assert len(everything) > 1
+    assert codes(rows) == everything  # behind the block, as any rows that were read
+    with override_site(world.a.site):
+        assert codes(rows) == [world.a.booking.code]
+        with cross_site("a list of all"):
+            assert codes(rows) == everything
+
+
+def test_a_report_on_all_sites_is_not_made_of_the_rows_of_one(world):
+    rows = Booking.objects.order_by("pk")
+    with override_site(world.a.site):
+        assert len(rows) == 1
+        with cross_site("a list of all"):
+            assert len(rows) > 1
 
 
 def test_threads_on_two_sites_share_one_queryset(world, monkeypatch):

@@ -16,7 +16,15 @@ from django.db.migrations.writer import MigrationWriter
 from sitefleet.models import SiteConfig
 from sitefleet.registry import add_site
 from sitefleet.scoping import operations
-from sitefleet.scoping.operations import ForgetSite, GiveSite, InApp, batches, order, what_follows
+from sitefleet.scoping.operations import (
+    ForgetSite,
+    GiveSite,
+    InApp,
+    batches,
+    giving,
+    order,
+    what_follows,
+)
 
 
 def site_field(**options):
@@ -56,22 +64,25 @@ class Database:
     def model(self, name="talk"):
         return self.state.apps.get_model("talks", name)
 
-    def run(self, *each):
+    def run(self, *each, label="website"):
         for operation in each:
             after = self.state.clone()
-            operation.state_forwards("website", after)
+            operation.state_forwards(label, after)
             with connection.schema_editor() as editor:
-                operation.database_forwards("website", editor, self.state, after)
-            self.before.append((operation, self.state))
+                operation.database_forwards(label, editor, self.state, after)
+            self.before.append((operation, self.state, label))
             self.state = after
+
+    def upstream(self, *each):
+        self.run(*each, label="talks")
 
     def back(self):
         self.undo(self.before.pop())
 
     def undo(self, done):
-        operation, before = done
+        operation, before, label = done
         with connection.schema_editor() as editor:
-            operation.database_backwards("website", editor, self.state, before)
+            operation.database_backwards(label, editor, self.state, before)
         self.state = before
 
     def columns(self):
@@ -187,7 +198,7 @@ def test_rows_come_in_batches_and_none_is_left_out(
     talks, monkeypatch, django_assert_max_num_queries
 ):
     monkeypatch.setattr(batches, "BATCH", 2)
-    monkeypatch.setattr(operations, "KEYS", 1)
+    monkeypatch.setattr(giving, "KEYS", 1)
     keys = list(models.QuerySet(talks.model()).order_by("pk").values_list("pk", flat=True))
     with django_assert_max_num_queries(60):
         talks.run(give("talk", "site", "rome", rows={"paris": keys[:2]}))

@@ -12,6 +12,7 @@ from django.test import override_settings
 from rest_framework.serializers import ModelSerializer
 
 from sitefleet import override_site
+from sitefleet.conf import find_problems
 from sitefleet.exceptions import CrossSiteWrite, SiteRequired
 from sitefleet.registry import add_site
 from sitefleet.scoping import SiteField, cross_site
@@ -274,3 +275,48 @@ def test_serializers_show_it_and_do_not_write_it(talk):
     fields = type("Talks", (ModelSerializer,), {"Meta": meta})().fields
     assert list(fields) == ["id", "title", "site"]
     assert fields["site"].read_only
+
+
+def test_rows_between_are_not_named(made, scope):
+    scope("Talk_stands")
+    stand = made("Stand", name=models.CharField(max_length=9))
+    talk = made("Talk", stands=models.ManyToManyField(stand))
+    assert names(talk.stands.through) == ["id", "talk", "stand"]
+    identity, text = told()
+    assert identity == "sitefleet.E411"
+    assert "name rooms.Talk" in text
+    del apps.all_models["rooms"]["talk_stands"]
+
+
+def test_a_proxy_with_other_options_than_its_table_is_told_and_adds_nothing(made, settings):
+    settings.SITEFLEET = {"SCOPED_MODELS": {"rooms.Talk": {}, "rooms.Short": {"field": "of_site"}}}
+    talk = made("Talk", title=models.CharField(max_length=20))
+    made("Short", (talk,), Meta=type("Meta", (), {"proxy": True}))
+    assert names(talk) == ["id", "title", "site"]
+    identity, text = told()
+    assert identity == "sitefleet.E411"
+    assert "Take rooms.Short out" in text
+
+
+@pytest.mark.parametrize("field", ["", "a b", "pk", "a__b", "a_", "class", "related_id"])
+def test_a_field_that_cannot_be_called_so_is_told(made, settings, field):
+    settings.SITEFLEET = {"SCOPED_MODELS": {"rooms.Talk": {"field": field}}}
+    assert names(made("Talk")) == ["id"]
+    assert find_problems()
+    settings.SITEFLEET = {"SCOPED_MODELS": {"rooms.Talk": {"field": "of_site"}}}
+    assert not find_problems()
+
+
+@pytest.mark.parametrize("label", ["rooms", "auth"])
+def test_migrations_do_not_go_into_an_app_of_others(settings, label, talk):
+    settings.MIGRATION_MODULES = {}
+    (message,) = outside_checks.check_app(label, Changes(None, [("rooms", None)], [], []))
+    assert message.id == "sitefleet.E417"
+    assert "is not yours" in message.msg
+
+
+def test_migrations_of_others_that_are_kept_in_a_package_of_yours_are_yours(settings):
+    settings.MIGRATION_MODULES = {"auth": "tests.auth_migrations"}
+    assert not list(outside_checks.check_app("auth", Changes(None, [("rooms", None)], [], [])))
+    settings.MIGRATION_MODULES = {"news": "news_migrations"}
+    assert not list(outside_checks.check_app("news", Changes(None, [("rooms", None)], [], [])))

@@ -10,6 +10,7 @@ from django.db.models import (
     Exists,
     F,
     FilteredRelation,
+    ForeignKey,
     Max,
     OuterRef,
     Prefetch,
@@ -20,7 +21,8 @@ from django.db.models import (
     prefetch_related_objects,
 )
 from django.db.models.functions import RowNumber
-from django.test.utils import CaptureQueriesContext
+from django.db.models.lookups import Exact
+from django.test.utils import CaptureQueriesContext, register_lookup
 
 from sitefleet import override_site
 from sitefleet.exceptions import SiteRequired
@@ -206,6 +208,23 @@ def test_what_does_not_name_the_site_of_each_table_is_refused(db, settings, cond
     settings.SITE_ID = None
     with pytest.raises(SiteRequired):
         list(Room._base_manager.filter(NOT_LITERAL[condition]))
+
+
+def test_a_lookup_of_ones_own_names_no_site_whatever_it_is_made_of(world):
+    class NotEqual(Exact):
+        lookup_name = "ne"
+
+        def as_sql(self, compiler, connection):
+            left, params = self.process_lhs(compiler, connection)
+            right, more = self.process_rhs(compiler, connection)
+            return f"{left} <> {right}", [*params, *more]
+
+    with register_lookup(ForeignKey, NotEqual):
+        rows = Room._base_manager.filter(site__ne=world.a.site.pk)
+    with override_site(world.a.site):
+        assert not rows.exists()
+    with pytest.raises(SiteRequired):
+        rows.exists()
 
 
 def test_a_literal_site_of_one_queryset_is_none_of_another(world):

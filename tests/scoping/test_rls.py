@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
@@ -10,7 +12,9 @@ from django.db.backends.postgresql.base import DatabaseWrapper
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.writer import OperationWriter
 
+from sitefleet.exceptions import CrossSiteWrite, SiteRequired
 from sitefleet.scoping.rls.checks import check_database, check_settings
+from sitefleet.scoping.rls.connection import explain
 from sitefleet.scoping.rls.operations import DisableRLS, EnableRLS, scope_in
 from sitefleet.scoping.rls.policies import enable, normal_form, policies
 from sitefleet.scoping.scopes import Kind, Scope, scopes
@@ -97,6 +101,9 @@ def history():
         ("hall", Kind.PATH, "room_ptr"),
         ("room_tags", Kind.PATH, "room"),
         ("room_neighbours", Kind.PATH, "from_room"),
+        ("stay", Kind.PATH, "room"),
+        ("tag_suits", Kind.PATH, "room"),
+        ("notice_boards", Kind.PATH, "room"),
     ],
 )
 def test_models_of_migrations_have_the_scopes_of_the_real_ones(history, name, kind, field):
@@ -111,7 +118,7 @@ def test_models_of_migrations_have_the_scopes_of_the_real_ones(history, name, ki
     )
 
 
-@pytest.mark.parametrize("name", ["person", "notice", "notice_sites", "key"])
+@pytest.mark.parametrize("name", ["person", "notice", "notice_sites", "notice_readers", "key"])
 def test_other_models_are_refused(history, name):
     with pytest.raises(ImproperlyConfigured, match=r'EnableRLS\("\w+", field="site"\)'):
         scope_in(history.apps.get_model("rooms", name))
@@ -184,3 +191,40 @@ def test_settings_that_do_not_go_together_are_told(
 
 def test_rows_with_many_sites_are_the_guards_alone(postgres):
     assert "many" in scopes.of(Notice).kind.value
+
+
+class InGerman(Exception):
+    """An error of PostgreSQL as psycopg raises it."""
+
+    def __init__(self, sqlstate, message, function=""):
+        super().__init__(f"FEHLER: {message}")
+        self.sqlstate = sqlstate
+        self.diag = SimpleNamespace(message_primary=message, source_function=function)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (InGerman("22P02", "ungültige Eingabesyntax für Typ integer: »no site«"), SiteRequired),
+        (InGerman("22P02", "ungültige Eingabesyntax für Typ integer: »«"), None),
+        (InGerman("42704", "unbekannter Parameter »sitefleet.site_id«"), SiteRequired),
+        (InGerman("42501", "neue Zeile verletzt", "ExecWithCheckOptions"), CrossSiteWrite),
+        (InGerman("42501", "keine Berechtigung", "aclcheck_error"), None),
+    ],
+    ids=["no site", "other syntax", "never told", "policy", "permission"],
+)
+def test_errors_of_policies_are_known_in_all_languages(error, expected):
+    told = SimpleNamespace(site=lambda: None)
+    if expected is None:
+        explain(error, told)
+    else:
+        with pytest.raises(expected):
+            explain(error, told)
+
+
+@pytest.mark.parametrize(
+    "operation", [EnableRLS("romm"), DisableRLS("romm")], ids=["enable", "disable"]
+)
+def test_a_model_that_migrations_do_not_know_is_told(history, operation):
+    with pytest.raises(ImproperlyConfigured, match=r"RLS\('romm'\): .*booking, building"):
+        operation.database_forwards("rooms", None, history, history)

@@ -1,12 +1,18 @@
 """``manage.py scopemodels``, as far as no model has to be made for it; the rest is acceptance."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import DatabaseError, connection
+from django.db.migrations.migration import Migration
+from django.db.migrations.recorder import MigrationRecorder
 
 from sitefleet import override_site
-from sitefleet.scoping.outside import mapping
+from sitefleet.scoping import cross_site
+from sitefleet.scoping.operations import ForgetSite, InApp
+from sitefleet.scoping.outside import mapping, steps
 from sitefleet.scoping.outside.writer import Changes, new_loader
 from tests.rooms.models import Booking
 
@@ -112,7 +118,7 @@ def test_a_mapping_says_key_value_parent_and_default(read):
         ({"rooms.Room": {"rows": ["1"]}}, "expected an object"),
         ({"rooms.Room": {"rows": {"x": "SITE"}}}, "cannot be asked for 'pk'"),
         ({"rooms.Room": {"field": "colour", "values": {"x": "SITE"}}}, "cannot be asked"),
-        ({"rooms.Room": {"values": {"x": "SITE"}}}, "cannot be asked"),
+        ({"rooms.Room": {"values": {"x": "SITE"}}}, "go together"),
         ({"rooms.Room": {"follow": "name"}}, "no foreign key"),
         ({"rooms.Room": {"follow": "owner"}}, "no foreign key"),
         ({"default": "nowhere"}, "nowhere"),
@@ -148,3 +154,120 @@ def test_migrations_are_read_without_a_database(django_assert_num_queries, db):
     with django_assert_num_queries(0):
         assert isinstance(new_loader().project_state().models, dict)
     assert not Changes(None, [], [], [])
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        ({"rooms.Room": {"field": "name"}}, "go together"),
+        ({"rooms.Room": {"rows": {"1": "SITE", "01": "SITE"}}}, "are the same row"),
+        ('{"rooms.Room": {"rows": {"1": "SITE", "1": "x"}}}', "'1' stands there twice"),
+        ({"rooms.Room": {}, "rooms.room": {}}, "names a model twice"),
+        ({"rooms.Room": {"follow": ["building"]}}, "no foreign key"),
+        ({"rooms.Room": {"follow": {"building": "site"}}}, "no foreign key"),
+        ({"rooms.Room": {"follow": "bookings"}}, "no foreign key"),
+    ],
+    ids=range(7),
+)
+def test_what_a_mapping_says_in_vain_is_refused(read, content, part):
+    text = content if isinstance(content, str) else json.dumps(content)
+    with pytest.raises(CommandError, match=part):
+        read(text.replace("SITE", slugs()[-1]))
+
+
+def test_many_to_many_fields_are_not_followed(read, monkeypatch):
+    many = SimpleNamespace(concrete=True, many_to_many=True, related_model=Booking)
+    monkeypatch.setattr(Booking._meta, "get_field", lambda _: many)
+    with pytest.raises(CommandError, match="no foreign key"):
+        read({"rooms.Booking": {"follow": "guests"}})
+
+
+def test_csv_files_of_excel_and_labels_of_any_case_are_read(read):
+    a = slugs()[-1]
+    text = f"\ufeffmodel,pk,site\nrooms.Room,1,{a}\nrooms.room,2,{a}\nrooms.ROOM,1,{a}\n"
+    assert read(text, "sites.csv")["rooms.room"] == {"rows": {a: ["1", "2"]}}
+    with pytest.raises(CommandError, match=r"line 5 gives row 1 of .* another site"):
+        read(f"{text}rooms.Room,1,other\n", "sites.csv")
+
+
+def test_keys_that_no_row_has_are_refused_where_there_are_rows(read):
+    given = read(
+        {"rooms.Booking": {"rows": dict.fromkeys(map(str, range(9990, 9999)), slugs()[0])}}
+    )
+    with pytest.raises(CommandError, match=r"no rows of these keys: 9990, .* and 4 more") as caught:
+        mapping.refuse_unknown(given)
+    assert caught.value.returncode == 1
+    with cross_site("test"):
+        key = str(Booking.objects.values_list("pk", flat=True)[0])
+        mapping.refuse_unknown(read({"rooms.Booking": {"rows": {key: slugs()[0]}}}))
+        Booking.objects.all().delete()
+    mapping.refuse_unknown(given)
+
+
+def test_a_file_that_cannot_be_saved_whole_is_not_there(conf, tmp_path, monkeypatch):
+    def fail(file):
+        file.write("half")
+        raise DatabaseError("gone")
+
+    monkeypatch.setattr(mapping.csv, "writer", fail)
+    assert "gone" in refused("--save", str(tmp_path / "kept.csv"))[1]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_with_verbosity_zero_nothing_is_said(conf, capsys, tmp_path):
+    call_command("scopemodels", "--verbosity", "0")
+    call_command("scopemodels", "--check", "--verbosity", "0")
+    call_command("scopemodels", "--save", str(tmp_path / "kept.csv"), "--verbosity", "0")
+    assert capsys.readouterr().out == ""
+
+
+def test_json_of_what_is_missing_comes_with_a_line_for_people(conf, monkeypatch, capsys):
+    found = Changes(None, [], ["talks"], [])
+    monkeypatch.setattr("sitefleet.management.commands.scopemodels.find_changes", lambda _: found)
+    assert refused("--check", "--json") == (1, "Migrations are missing.")
+    assert json.loads(capsys.readouterr().out)["missing"] == ["talks: has no migrations"]
+
+
+FORGET = """
+            operation=sitefleet.scoping.operations.ForgetSite(
+                model_name='talk',
+"""
+
+
+@pytest.mark.parametrize("options", [[], ["--dry-run"]], ids=["written", "dry"])
+def test_a_migration_that_is_not_run_forgets_what_it_refused_to(
+    conf, monkeypatch, capsys, tmp_path, options
+):
+    path = tmp_path / "0004_sites_removed.py"
+    path.write_text(FORGET)
+    migration = Migration("0004_sites_removed", "news")
+    migration.operations = [InApp("talks", ForgetSite("talk", "site"))]
+    loader = SimpleNamespace(disk_migrations={("news", migration.name): migration})
+    monkeypatch.setattr(steps, "path_of", lambda _: path)
+    assert steps.let_forget(loader, "other") == {}
+    monkeypatch.setattr(
+        "sitefleet.management.commands.scopemodels.let_forget",
+        lambda _, *said: steps.let_forget(loader, *said),
+    )
+    site = slugs()[-1]
+    call_command("scopemodels", "--remove", "--forget", "--site", site, *options)
+    said = capsys.readouterr().out
+    if options:
+        assert path.read_text() == FORGET
+        assert "Would change" in said
+        return
+    assert f"several=True, default='{site}', model_name='talk'" in path.read_text()
+    assert "Now run `manage.py migrate`." in said
+    # Written by hand, or half of it: it says what to write.
+    path.write_text("ForgetSite('talk', 'site')")
+    assert "Write several=True into each ForgetSite(...)" in refused("--remove", "--forget")[1]
+    MigrationRecorder(connection).record_applied("news", migration.name)
+    assert steps.let_forget(loader, "news") == {}
+
+
+def test_without_a_database_nothing_counts_as_run(monkeypatch, db):
+    def gone(_):
+        raise DatabaseError
+
+    monkeypatch.setattr(MigrationRecorder, "applied_migrations", gone)
+    assert steps.let_forget(SimpleNamespace(disk_migrations={}), "news") == {}

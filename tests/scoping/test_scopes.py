@@ -6,6 +6,7 @@ import pickle
 
 import pytest
 from django.apps import apps
+from django.apps.registry import Apps
 from django.contrib.flatpages.models import FlatPage
 from django.contrib.redirects.models import Redirect
 from django.contrib.sites.models import Site
@@ -15,9 +16,9 @@ from django.test.utils import isolate_apps
 
 from sitefleet import override_site
 from sitefleet.exceptions import CrossSiteWrite, SiteRequired
-from sitefleet.scoping import SiteModel, cross_site
+from sitefleet.scoping import SharedSiteModel, SiteModel, cross_site
 from sitefleet.scoping.scopes import UNKNOWN, Kind, scopes
-from tests.rooms.models import Big, Booking, Hall, Key, Notice, Person, Room, Tag
+from tests.rooms.models import Big, Booking, Hall, Key, Notice, Person, Room, Stay, Tag
 
 
 @pytest.fixture
@@ -42,6 +43,10 @@ def declared():
         (Room.tags.through, Kind.PATH, "room"),
         (Room.neighbours.through, Kind.PATH, "from_room"),
         (Notice.sites.through, Kind.PATH, "notice"),
+        (Stay, Kind.PATH, "room"),
+        (Tag.suits.through, Kind.PATH, "room"),
+        (Notice.boards.through, Kind.PATH, "room"),
+        (Notice.readers.through, Kind.PATH, "notice"),
     ],
     ids=lambda value: value.__name__ if isinstance(value, type) else str(value),
 )
@@ -99,6 +104,89 @@ def test_a_model_that_is_made_late_is_found():
         apps.clear_cache()
         scopes.find()
     assert scopes.of(Late) is None
+
+
+@pytest.mark.usefixtures("late")
+def test_a_child_of_a_child_goes_with_the_child():
+    class Ballroom(Hall):
+        class Meta:
+            app_label = "rooms"
+
+    scope = scopes.of(Ballroom)
+    assert (scope.kind, scope.field, scope.parent) == (Kind.PATH, "hall_ptr", scopes.of(Hall))
+    assert scope.root is scopes.of(Room)
+
+
+@pytest.mark.usefixtures("late")
+def test_a_table_between_goes_by_a_child_table_too():
+    class Label(SharedSiteModel):
+        halls = models.ManyToManyField(Hall, related_name="+")
+
+        class Meta:
+            app_label = "rooms"
+
+    assert scopes.of(Label.halls.through).field == "hall"
+
+
+@pytest.mark.usefixtures("late")
+def test_a_table_between_that_has_a_site_goes_by_that_and_one_that_may_lack_its_end_by_none():
+    class Own(SiteModel):
+        room = models.ForeignKey(Room, models.CASCADE, related_name="+")
+        person = models.ForeignKey(Person, models.CASCADE, related_name="+")
+
+        class Meta:
+            app_label = "rooms"
+
+    class Lacking(models.Model):
+        room = models.ForeignKey(Room, models.CASCADE, null=True, related_name="+")
+        person = models.ForeignKey(Person, models.CASCADE, related_name="+")
+
+        class Meta:
+            app_label = "rooms"
+
+        def __str__(self):
+            return ""
+
+    class Union(models.Model):
+        owns = models.ManyToManyField(Room, through="rooms.Own", related_name="+")
+        lacks = models.ManyToManyField(Room, through=Lacking, related_name="+")
+        later = models.ManyToManyField("rooms.Later", related_name="+")
+
+        class Meta:
+            app_label = "rooms"
+
+        def __str__(self):
+            return ""
+
+    assert scopes.of(Own).kind is Kind.OWN
+    assert scopes.of(Lacking) is None
+
+
+@pytest.mark.django_db
+def test_models_of_a_registry_of_their_own_are_guarded_by_their_table():
+    class Twin(models.Model):
+        name = models.CharField(max_length=50)
+
+        class Meta:
+            apps = Apps()
+            app_label = "elsewhere"
+            db_table = Room._meta.db_table
+
+        def __str__(self):
+            return self.name
+
+    class Other(models.Model):
+        class Meta:
+            apps = Apps()
+            app_label = "elsewhere"
+
+        def __str__(self):
+            return ""
+
+    by_hand = Other.objects.extra(where=["id IN (SELECT id FROM rooms_room)"])
+    for rows in (Twin.objects.all(), by_hand):
+        with pytest.raises(SiteRequired), override_site(None):
+            rows.count()
 
 
 def test_an_instance_tells_its_site(world):

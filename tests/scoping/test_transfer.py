@@ -17,12 +17,12 @@ from sitefleet.models import Alias, SiteConfig
 from sitefleet.registry import add_alias, configure_site
 from sitefleet.resolver import resolver
 from sitefleet.scoping import cross_site, guard
-from sitefleet.scoping.transfer import deleting, media
+from sitefleet.scoping.transfer import deleting, receiving
 from sitefleet.scoping.transfer.cloning import clone_site
 from sitefleet.scoping.transfer.deleting import delete_site
 from sitefleet.scoping.transfer.export import Exporter
 from sitefleet.scoping.transfer.fileformat import read
-from sitefleet.scoping.transfer.graph import find_graph
+from sitefleet.scoping.transfer.finding import find_graph
 from sitefleet.scoping.transfer.importing import import_site
 from sitefleet.scoping.transfer.wishes import Wishes
 from tests.rooms.models import Booking, Building, Hall, Key, Notice, Person, Room, Tag
@@ -63,11 +63,15 @@ def test_the_graph_has_what_belongs_to_a_site_and_no_more():
         "rooms.Hall",
         "rooms.Key",
         "rooms.Notice",
+        "rooms.Notice_boards",
+        "rooms.Notice_readers",
         "rooms.Room",
         "rooms.Room_guests",
         "rooms.Room_neighbours",
         "rooms.Room_tags",
+        "rooms.Stay",
         "rooms.Tag",
+        "rooms.Tag_suits",
     ]
 
 
@@ -182,6 +186,7 @@ def test_no_media_copies_no_files(world):
         assert default_storage.listdir("") == ([], [])
 
 
+@pytest.mark.acceptance
 def test_without_the_guard_it_does_the_same(world):
     one, two = world
     before, theirs = portrait(one), everything_of(two)
@@ -214,6 +219,7 @@ def test_a_site_comes_back_as_it_was(world):
     ]
 
 
+@pytest.mark.acceptance
 def test_an_export_of_the_import_is_the_same_but_for_keys(world):
     one, _ = world
     data = exported(one)
@@ -234,6 +240,7 @@ def test_every_key_is_another_one_beside_the_original(world):
     assert {row["site_id"] for row in theirs["news.Article"]} == {new.pk}
 
 
+@pytest.mark.acceptance
 def test_a_packed_file_is_read_as_one_that_is_not(world):
     one, _ = world
     data = gzip.compress(exported(one))
@@ -272,13 +279,13 @@ def test_whatever_stops_it_nothing_is_left(world, files, error):
 
 
 def test_files_go_while_the_id_is_nobody_elses(world, monkeypatch):
-    there, undo = [], media.Receiver.undo
+    there, undo = [], receiving.Receiver.undo
 
     def noted(self):
         there.append(Site.objects.filter(pk=self.site).exists())
         undo(self)
 
-    monkeypatch.setattr(media.Receiver, "undo", noted)
+    monkeypatch.setattr(receiving.Receiver, "undo", noted)
     lines = exported(world[0]).splitlines(keepends=True)
     with pytest.raises(TransferRefused):
         imported(b"".join(lines[:-2]), slug="next", domain="next.example.org")
@@ -313,6 +320,7 @@ def test_rows_that_refer_to_another_site_are_refused(world):
     assert b"Two" not in exported(one, exclude=["rooms.Booking"])
 
 
+@pytest.mark.acceptance
 def test_what_is_left_out_is_referred_to_by_nothing(world):
     one, _ = world
     data = exported(one, exclude=["rooms.Building"])
@@ -345,6 +353,7 @@ def test_people_are_the_same_where_all_of_them_is(world):
         } == {other}
 
 
+@pytest.mark.acceptance
 def test_without_the_unknown_references_are_null_and_rows_that_need_them_left_out(world):
     one, _ = world
     data = exported(one)
@@ -401,6 +410,7 @@ def test_a_site_goes_with_all_that_is_its_own_and_nothing_else(world):
         assert [notice.text for notice in Notice.objects.order_by("text")] == ["Two notice", "both"]
 
 
+@pytest.mark.acceptance
 def test_a_rehearsal_of_it_counts_the_same_and_changes_nothing(world):
     one, two = world
     before = everything_of(one), everything_of(two)

@@ -311,6 +311,8 @@ def test_files_of_a_site_that_had_its_id_are_not_taken_over(world, records, refu
         ("slug", 7),
         ("slug", None),
         ("name", ["a"]),
+        ("name", "\ud800"),
+        ("name", "a\0"),
         ("urlconf", "os"),
         ("urlconf", "tests.urls"),
         ("theme", "../../etc"),

@@ -21,10 +21,11 @@ from sitefleet.scoping import SiteField, cross_site
 from sitefleet.scoping.scopes import scopes
 from sitefleet.scoping.transfer.cloning import clone_site
 from sitefleet.scoping.transfer.deleting import delete_site
-from sitefleet.scoping.transfer.graph import find_graph
+from sitefleet.scoping.transfer.finding import find_graph
 from sitefleet.scoping.transfer.wishes import Wishes
 from tests.scoping.transferring import exported, imported, records_in, whole
 
+pytestmark = pytest.mark.acceptance
 NEXT = Wishes(slug="next", domain="next.example.org")
 
 

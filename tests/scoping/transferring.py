@@ -12,7 +12,7 @@ from sitefleet.registry import add_site
 from sitefleet.scoping import cross_site
 from sitefleet.scoping.transfer.export import Exporter
 from sitefleet.scoping.transfer.fileformat import read, write
-from sitefleet.scoping.transfer.graph import find_graph
+from sitefleet.scoping.transfer.finding import find_graph
 from sitefleet.scoping.transfer.importing import import_site
 from sitefleet.scoping.transfer.media import walk
 from sitefleet.scoping.transfer.wishes import Wishes

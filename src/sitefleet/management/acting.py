@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from argparse import SUPPRESS, ArgumentError, ArgumentParser
+from argparse import SUPPRESS, Action, ArgumentError, ArgumentParser
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -164,12 +164,22 @@ def is_quiet(argv: list[str]) -> bool:
     return bool(parser.parse_known_args(argv)[0].verbosity == "0")
 
 
+class _Shown(Action):
+    """An option that is in the help, and taken out before a command parses its line.
+
+    So what argparse takes for it is a beginning of it, and nobody has acted on that.
+    """
+
+    def __call__(self, parser: ArgumentParser, *_: Any) -> NoReturn:
+        """Refuse it."""
+        parser.error(f"write {self.option_strings[0]} in full")
+
+
 def _add_option(parser: CommandParser) -> bool:
     """Show the option in a command's help; False when the command has one of its own."""
     help_text = "act on this site: id, slug or domain"
     try:
-        # It is taken out before the command parses, so nothing is to be stored.
-        parser.add_argument(OPTION, default=SUPPRESS, metavar="SITE", help=help_text)
+        parser.add_argument(OPTION, action=_Shown, default=SUPPRESS, metavar="SITE", help=help_text)
     except ArgumentError:
         return False
     return True
@@ -179,7 +189,9 @@ def _add_crossing(parser: CommandParser) -> bool:
     """Do the same for the rows of all sites."""
     help_text = "see and change the rows of all sites; why, goes to the log"
     try:
-        parser.add_argument(CROSSING, default=SUPPRESS, metavar="REASON", help=help_text)
+        parser.add_argument(
+            CROSSING, action=_Shown, default=SUPPRESS, metavar="REASON", help=help_text
+        )
     except ArgumentError:
         return False
     return True

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from django.core.management.base import CommandParser
 
 BAR_WIDTH = 24
+#: What shells report for a process that was ended by SIGINT: 128 and its number.
+INTERRUPTED = 130
 
 
 class ExampleFormatter(RawDescriptionHelpFormatter, DjangoHelpFormatter):
@@ -37,6 +39,14 @@ class FleetCommand(BaseCommand):
         kwargs.setdefault("formatter_class", ExampleFormatter)
         return super().create_parser(prog_name, subcommand, **kwargs)
 
+    def run_from_argv(self, argv: list[str]) -> None:
+        """Run as from a command line; end without a traceback where Ctrl-C is pressed."""
+        try:
+            super().run_from_argv(argv)
+        except KeyboardInterrupt:
+            self.stderr.write("Stopped.")
+            sys.exit(INTERRUPTED)
+
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Run; say what went wrong where the caller can do something about it."""
         try:
@@ -49,6 +59,8 @@ class FleetCommand(BaseCommand):
             raise CommandError(printable("\n".join(error.messages))) from error
         except DatabaseError as error:
             raise CommandError(tell_database_error(error)) from error
+        except OSError as error:
+            raise CommandError(printable(_tell_system_error(error))) from error
 
 
 def tell_database_error(error: DatabaseError) -> str:
@@ -57,6 +69,11 @@ def tell_database_error(error: DatabaseError) -> str:
     missing = isinstance(error, (OperationalError, ProgrammingError))
     hint = " Has `manage.py migrate` been run?" if missing else ""
     return f"The database says: {lines[0]}.{hint}"
+
+
+def _tell_system_error(error: OSError) -> str:
+    name = f"{error.filename}: " if error.filename is not None else ""
+    return f"{name}{error.strerror or error}."
 
 
 def printable(text: str) -> str:

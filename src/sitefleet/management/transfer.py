@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
 from time import monotonic
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import CommandError
-
-from sitefleet.exceptions import TransferRefused
 from sitefleet.lookup import get_site
-from sitefleet.management import USAGE_ERROR, removal
-from sitefleet.management.output import Progress, as_json, table
+from sitefleet.management import removal
+from sitefleet.management.output import Progress, as_json, printable, table
+from sitefleet.management.streams import STANDARD, opened, read_map, written
 from sitefleet.models import State
 from sitefleet.registry import get_config
 from sitefleet.scoping.transfer.cloning import clone_site
@@ -30,16 +25,13 @@ if TYPE_CHECKING:
 
     from django.core.management.base import CommandParser
 
+    from sitefleet.models import SiteConfig
     from sitefleet.scoping.transfer.wishes import Report
 
     Options = dict[str, Any]
 
-#: Standard output, or standard input.
-STANDARD = "-"
 #: Seconds until a bar is shown, and between two of its states.
 PATIENCE, BEAT = 1.0, 0.1
-#: Only who has made it reads an export: it has the data of people.
-PRIVATE = 0o600
 
 
 class Patient(Progress):
@@ -158,17 +150,17 @@ def clone(options: Options) -> list[str]:
     source = get_site(options["site"])
     with _bar(options) as bar:
         report = clone_site(source, wishes, with_media=options["media"], progress=bar)
-    return _told("Cloned", report, options)
+    return _told(("Cloned", "Would clone"), report, options)
 
 
 def import_(options: Options) -> list[str]:
     """Make a new site of a file."""
-    mapped = _read_map(options["map"]) if options["map"] else {}
+    mapped = read_map(options["map"]) if options["map"] else {}
     names = ("drop_unknown", "create_users", "skip_unknown", "domain")
     wishes = _wishes(options, map=mapped, **{name: options[name] for name in names})
-    with _bar(options) as bar, _opened(options["file"]) as stream:
+    with _bar(options) as bar, opened(options["file"]) as stream:
         report = import_site(read(stream), wishes, bar)
-    return _told("Imported", report, options)
+    return _told(("Imported", "Would import"), report, options)
 
 
 def export(options: Options) -> list[str]:
@@ -184,17 +176,18 @@ def export(options: Options) -> list[str]:
             if options["dry_run"]:
                 counts = exporter.count()
             else:
-                with _written(options) as stream:
+                with written(options["file"], force=options["force"]) as stream:
                     packed = options["file"].endswith(".gz")
                     write(exporter.records(), stream, packed=packed)
                 counts = dict(exporter.counts)
-    facts = {"site": exporter.site.name, "rows": counts, "files": exporter.files}
-    lines = [as_json(facts | {"missing": exporter.missing})] if options["json"] else [_rows(counts)]
-    if not options["json"]:
-        lines += [f"{exporter.files} files."] if not options["dry_run"] else []
-        lines += [f"There is no file {name!r}, which a row names." for name in exporter.missing]
+    if options["json"]:
+        facts = _facts(get_config(exporter.site), options, counts)
+        lines = [as_json(facts | {"files": exporter.files, "missing": exporter.missing})]
+    else:
+        lines = [_rows(counts)] + ([] if options["dry_run"] else [f"{exporter.files} files."])
+        lines += [f"Left behind: {name!r}, a link, or not there." for name in exporter.missing]
     if options["file"] == STANDARD and not options["dry_run"]:
-        sys.stderr.write("".join(f"{line}\n" for line in lines))
+        sys.stderr.write("".join(f"{printable(line)}\n" for line in lines))
         return []
     return lines
 
@@ -211,8 +204,8 @@ def delete(options: Options) -> list[str]:
             config.site, dry_run=options["dry_run"], with_media=options["media"], progress=bar
         )
     if options["json"]:
-        return [as_json({"site": config.pk, "slug": config.slug, "rows": counts})]
-    return [f"Deleted {name}", _rows(counts)]
+        return [as_json(_facts(config, options, counts))]
+    return [f"{'Would delete' if options['dry_run'] else 'Deleted'} {name}", _rows(counts)]
 
 
 def _wishes(options: Options, **more: Any) -> Wishes:
@@ -222,14 +215,17 @@ def _wishes(options: Options, **more: Any) -> Wishes:
     )
 
 
-def _told(verb: str, report: Report, options: Options) -> list[str]:
+def _told(verbs: tuple[str, str], report: Report, options: Options) -> list[str]:
     site = report.site
     assert site is not None  # noqa: S101 - for the type: it has been made
-    slug = site.siteconfig.slug
+    slug, dry_run = site.siteconfig.slug, options["dry_run"]
     if options["json"]:
-        facts = {"site": site.pk, "slug": slug, "rows": report.rows, "files": report.files}
-        return [as_json(facts | {"left_out": report.left_out})]
-    lines = [f"{verb} {site.name} ({slug}, id {site.pk}), {options['state']}", _rows(report.rows)]
+        facts = _facts(site.siteconfig, options, report.rows)
+        facts["site"] = None if dry_run else site.pk
+        return [as_json(facts | {"files": report.files, "left_out": report.left_out})]
+    # A rehearsal does not know the key, which the database counts anew.
+    key = "" if dry_run else f", id {site.pk}"
+    lines = [f"{verbs[dry_run]} {site.name} ({slug}{key}), {options['state']}", _rows(report.rows)]
     lines.append(f"{report.files} files.")
     return lines + [
         f"{number} rows of {label} were left out: they need what is not here."
@@ -237,58 +233,15 @@ def _told(verb: str, report: Report, options: Options) -> list[str]:
     ]
 
 
+def _facts(config: SiteConfig, options: Options, rows: dict[str, int]) -> Options:
+    """Return what the JSON of each of the actions has."""
+    return {
+        "site": config.pk,
+        "slug": config.slug,
+        "dry_run": bool(options["dry_run"]),
+        "rows": rows,
+    }
+
+
 def _rows(counts: dict[str, int]) -> str:
     return table(("model", "rows"), [(label, str(counts[label])) for label in sorted(counts)])
-
-
-def _read_map(path: str) -> dict[str, dict[str, Any]]:
-    try:
-        value = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        message = f"{path} cannot be read: {error}"
-        raise CommandError(message, returncode=USAGE_ERROR) from error
-    if not isinstance(value, dict) or not all(isinstance(item, dict) for item in value.values()):
-        message = f'{path} is not as {{"auth.User": {{"5": 17}}}}.'
-        raise CommandError(message, returncode=USAGE_ERROR)
-    return value
-
-
-@contextmanager
-def _opened(path: str) -> Iterator[IO[bytes]]:
-    if path == STANDARD:
-        yield sys.stdin.buffer
-        return
-    try:
-        stream = Path(path).open("rb")  # noqa: SIM115 - closed below
-    except OSError as error:
-        message = f"{path} cannot be read: {error.strerror}"
-        raise CommandError(message, returncode=USAGE_ERROR) from error
-    with stream:
-        yield stream
-
-
-@contextmanager
-def _written(options: Options) -> Iterator[IO[bytes]]:
-    """Open the file; under its name there is a whole one, or that of before, or none."""
-    if options["file"] == STANDARD:
-        yield sys.stdout.buffer
-        return
-    path = Path(options["file"])
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    if path.exists() and not options["force"]:
-        message = f"{path} is there already: --force replaces it."
-        raise CommandError(message)
-    try:
-        with open(part, "wb", opener=_private) as stream:
-            yield stream
-        part.replace(path)
-    except OSError as error:
-        message = f"{path} cannot be written: {error.strerror}"
-        raise TransferRefused(message) from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_EXCL, PRIVATE)

@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.conf import settings
+from django.contrib.sites.models import Site
 from django.core import checks
 from django.db import connections
 from django.db.models.sql import compiler as django_compiler
 
 from sitefleet.conf import find_problems, get_conf
+from sitefleet.models import Alias, SiteConfig
 from sitefleet.scoping import guard
+from sitefleet.scoping.introspection import tables_between
 from sitefleet.scoping.outside import specs
-from sitefleet.scoping.scopes import scopes
+from sitefleet.scoping.scopes import Kind, scopes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +45,8 @@ def check_guard(**_: Any) -> list[checks.CheckMessage]:
     """Look whether the rows of sites are guarded, and by the whole of the guard."""
     if find_problems() or not scopes.tables:
         return []
-    return [*_check_settings(), *_check_backends()]
+    looks = (_check_settings, _check_backends, _check_between, _check_parents)
+    return [message for look in looks for message in look()]
 
 
 def check_scoped_models(**_: Any) -> list[checks.CheckMessage]:
@@ -112,6 +116,92 @@ def _check_backends() -> Iterator[checks.CheckMessage]:
                 )
 
 
+def _check_between() -> Iterator[checks.CheckMessage]:
+    open_ends = {
+        through._meta.label: end
+        for through, ends in tables_between(apps.get_models(include_auto_created=True))
+        for end in ends
+        if scopes.of(through) is None and scopes.of(end.remote_field.model) is not None
+    }
+    for label, end in open_ends.items():
+        yield checks.Warning(
+            f"Rows of {label} are seen, counted and deleted on all sites: {end.name!r} refers to"
+            " rows that belong to a site, but may be NULL.",
+            hint=f"Take null=True off {label}.{end.name}, or give {label} a `site = SiteField()`.",
+            id="sitefleet.W467",
+        )
+
+
+def _check_parents() -> Iterator[checks.CheckMessage]:
+    for scope in scopes:
+        # What goes with another row is that one's matter.
+        links = scope.model._meta.parents.items() if scope.kind is not Kind.PATH else ()
+        for parent, link in links:
+            if link is not None and scopes.of(parent) is None:
+                yield checks.Warning(
+                    f"{scope.label} belongs to a site, and its parent {parent._meta.label} to none:"
+                    " what stands there is seen and changed on all sites.",
+                    hint=f"Move {scope.field!r} to {parent._meta.label}, {scope.label} goes with"
+                    " it; or, if all sites may see it, add 'sitefleet.W468' to"
+                    " SILENCED_SYSTEM_CHECKS.",
+                    id="sitefleet.W468",
+                )
+
+
+def check_references(**_: Any) -> list[checks.CheckMessage]:
+    """Look for models that refer to rows of sites and belong to none."""
+    between = {through for through, _ in tables_between(apps.get_models())}  # see W467
+    found: list[checks.CheckMessage] = []
+    for model in _of_no_site():
+        fields = [
+            field.name
+            for field in model._meta.local_fields
+            if field.remote_field is not None
+            and not field.remote_field.parent_link
+            and scopes.of(field.remote_field.model) is not None
+        ]
+        if not fields or model in between:
+            continue
+        label = model._meta.label
+        message = checks.Warning(
+            f"Rows of {label} refer to rows of a site by {', '.join(map(repr, fields))}, and belong"
+            " to none: they are seen and changed on all sites.",
+            hint=f"Make {label} a SiteModel, or name it in SITEFLEET['SCOPED_MODELS']. If all sites"
+            " may see them, add 'sitefleet.W469' to SILENCED_SYSTEM_CHECKS.",
+            id="sitefleet.W469",
+        )
+        found.append(message)
+    return found
+
+
+def check_unguarded(**_: Any) -> list[checks.CheckMessage]:
+    """Look for models with a site of their own that nothing guards (``check --deploy``)."""
+    unguarded = [
+        f"{model._meta.label}.{field.name}"
+        for model in _of_no_site()
+        if model not in (SiteConfig, Alias)
+        for field in (*model._meta.local_fields, *model._meta.local_many_to_many)
+        if field.remote_field is not None and field.remote_field.model is Site
+    ]
+    if not unguarded or find_problems():
+        return []
+    listed = ", ".join(unguarded)
+    return [
+        checks.Warning(
+            f"These fields lead to a site, and nothing guards their rows: {listed}.",
+            hint="In models of your own make them `SiteField()`; for others write"
+            ' SITEFLEET = {"SCOPED_MODELS": {"app.Model": {"field": "site", "add": False}}}.',
+            id="sitefleet.W470",
+        )
+    ]
+
+
+def _of_no_site() -> Iterator[Any]:
+    for model in apps.get_models():
+        if not model._meta.proxy and scopes.of(model) is None:
+            yield model
+
+
 def check_log(**_: Any) -> list[checks.CheckMessage]:
     """Look whether the admin tells one site of the rows of another (``check --deploy``)."""
     if find_problems() or not scopes.tables or not apps.is_installed("django.contrib.admin"):
@@ -132,4 +222,6 @@ def connect() -> None:
     """Register the checks."""
     checks.register(check_guard, checks.Tags.models)
     checks.register(check_scoped_models, checks.Tags.models)
+    checks.register(check_references, checks.Tags.models)
+    checks.register(check_unguarded, checks.Tags.security, deploy=True)
     checks.register(check_log, checks.Tags.security, deploy=True)

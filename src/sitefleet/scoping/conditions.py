@@ -73,6 +73,8 @@ class OfCurrentSite(Expression):
 
     def get_group_by_cols(self) -> list[Any]:
         """Return the column, for where Django moves a part of WHERE into HAVING."""
+        if is_crossing():
+            return []  # there is no condition then
         return [self.scope.column_field.get_col(self.alias)]
 
 
@@ -99,9 +101,13 @@ def required_site(scope: Scope) -> int:
 
 def site_required(scope: Scope) -> SiteRequired:
     """Return the error for a statement that names no site."""
-    by = f"by its field {scope.field!r}" if scope.kind is not Kind.PATH else "with another row"
+    named = scope.kind in (Kind.OWN, Kind.SHARED)
+    by = f"by its field {scope.field!r}"
+    if scope.kind is Kind.PATH and scope.parent is not None:
+        by = f"with the {scope.parent.label} that {scope.field!r} refers to"
     return SiteRequired(
-        f"A statement on {scope.label}, whose rows belong to a site {by}, was refused."
+        f"A statement on {scope.label}, whose rows belong to a site {by}, was refused.",
+        f"A query can also name its site: .filter({scope.field}=site)." if named else "",
     )
 
 
@@ -140,8 +146,13 @@ def _demands(where: WhereNode) -> Iterator[Any]:
             yield child
 
 
+def _is_plain(lookup: Any) -> bool:
+    """Tell whether it is Django's own ``exact`` or ``in``: others may mean anything by them."""
+    return isinstance(lookup, (Exact, In)) and type(lookup).__module__.startswith("django.db.")
+
+
 def _names(child: Any, scope: Scope, alias: str) -> bool:
-    if not isinstance(child, (Exact, In)) or scope.kind not in (Kind.OWN, Kind.SHARED):
+    if not _is_plain(child) or scope.kind not in (Kind.OWN, Kind.SHARED):
         return False
     left = child.lhs
     if not isinstance(left, Col) or left.alias != alias or left.target.column != scope.column:

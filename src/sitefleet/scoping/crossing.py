@@ -8,6 +8,7 @@ import logging
 import sys
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from asgiref.sync import iscoroutinefunction
@@ -23,34 +24,47 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound="Callable[..., Any]")
 
 logger = logging.getLogger("sitefleet.cross_site")
-#: Each with what it was entered by, the site that was current then, the reason, the one outside.
-_crossing: ContextVar[tuple[object, State | None, str, Any] | None] = ContextVar(
-    "sitefleet_cross_site", default=None
-)
 
 
-def is_crossing() -> bool:
-    """Tell whether statements see the rows of all sites here.
+@dataclass(eq=False, slots=True)
+class _Entry:
+    """A block that was entered. Tasks and copies of the context share it, so it ends for all."""
+
+    owner: object
+    state: State | None
+    """The site that was current then."""
+    outer: _Entry | None
+    over: bool = False
+
+
+_crossing: ContextVar[_Entry | None] = ContextVar("sitefleet_cross_site", default=None)
+
+
+def is_crossing(*, aloud: bool = False) -> bool:
+    """Tell whether statements see the rows of all sites here; ``aloud``: as `cross_site` was said.
 
     A site that was entered inside counts more: there its own rows are seen.
     """
-    state = _crossing.get()
-    return state is not None and state[1] is current_state.get()
+    entry = _entry()
+    return entry is not None and (entry.owner is not None or not aloud)
 
 
-def reason_of_crossing() -> str | None:
-    """Return the reason that was given, None where `is_crossing` is False."""
-    state = _crossing.get()
-    return state[2] if state is not None and state[1] is current_state.get() else None
+def _entry() -> _Entry | None:
+    entry = _crossing.get()
+    while entry is not None and entry.over:
+        entry = entry.outer
+    return entry if entry is not None and entry.state is current_state.get() else None
 
 
 @contextmanager
 def unguarded() -> Iterator[None]:
     """Let statements of our own see all rows: nobody has asked to cross, so nothing is logged."""
-    token = _crossing.set((None, current_state.get(), "sitefleet", _crossing.get()))
+    entry = _Entry(None, current_state.get(), _crossing.get())
+    token = _crossing.set(entry)
     try:
         yield
     finally:
+        entry.over = True
         _crossing.reset(token)
 
 
@@ -59,8 +73,8 @@ class cross_site:  # noqa: N801 - named like override_site
 
     Works as ``with``, as ``async with`` and as a decorator of functions and coroutine functions.
     Who asked for it and why goes to the logger ``sitefleet.cross_site``, level INFO. A site that
-    is entered inside of it, by ``override_site``, is guarded again. Iterators are bound where
-    they are made only with their first row: consume them inside.
+    is entered inside of it, by ``override_site``, is guarded again; so are tasks that were started
+    inside, once it is over. Iterators are bound with their first row only: consume them inside.
 
     ``by``: the user, or whatever else answers for it; told in the log.
     Raises ValueError without a reason, TypeError as a decorator of generators.
@@ -73,13 +87,17 @@ class cross_site:  # noqa: N801 - named like override_site
             raise ValueError(message)
         self.reason = reason
         self.by = by
+        self._where = ""
+        self._entries: list[_Entry] = []
 
     def __enter__(self) -> None:
         self._enter(sys._getframe(1))  # noqa: SLF001 - who asks, as logging finds it
 
     def _enter(self, frame: FrameType) -> None:
         _tell(self, frame)
-        _crossing.set((self, current_state.get(), self.reason, _crossing.get()))
+        entry = _Entry(self, current_state.get(), _crossing.get())
+        self._entries.append(entry)
+        _crossing.set(entry)
 
     def __exit__(
         self,
@@ -87,11 +105,15 @@ class cross_site:  # noqa: N801 - named like override_site
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        state = _crossing.get()
-        while state is not None and state[0] is not self:
-            state = state[3]
-        if state is not None:
-            _crossing.set(state[3])
+        entry = _crossing.get()
+        while entry is not None and (entry.owner is not self or entry.over):
+            entry = entry.outer
+        if entry is not None:
+            _crossing.set(entry.outer)
+            self._entries.remove(entry)
+            entry.over = True
+        elif self._entries:  # by an async generator, which is closed in another context
+            self._entries.pop().over = True
 
     async def __aenter__(self) -> None:
         self._enter(sys._getframe(1))  # noqa: SLF001 - who asks, as logging finds it
@@ -114,21 +136,27 @@ class cross_site:  # noqa: N801 - named like override_site
 
             @functools.wraps(function)
             async def wrapper(*args: Any, **kwargs: Any) -> Any:
-                with cross_site(self.reason, self.by):
+                with self._copy_for(function):
                     return await function(*args, **kwargs)
 
         else:
 
             @functools.wraps(function)
             def wrapper(*args: Any, **kwargs: Any) -> Any:
-                with cross_site(self.reason, self.by):
+                with self._copy_for(function):
                     return function(*args, **kwargs)
 
         return cast("F", wrapper)
 
+    def _copy_for(self, function: Callable[..., Any]) -> cross_site:
+        copy = cross_site(self.reason, self.by)
+        copy._where = f"{function.__module__} {function.__qualname__}"
+        return copy
+
 
 def _tell(crossing: cross_site, frame: FrameType) -> None:
-    where = f"{frame.f_globals.get('__name__', '?')}:{frame.f_lineno} {frame.f_code.co_name}"
+    code = f"{frame.f_globals.get('__name__', '?')}:{frame.f_lineno} {frame.f_code.co_name}"
+    where = crossing._where or code  # noqa: SLF001 - its other half
     site = active_site_id()
     logger.info(
         "Crossing sites: %r, by %s in %s, site %s",

@@ -22,13 +22,15 @@ M = TypeVar("M", bound=models.Model)
 class SiteManager(models.Manager[M]):
     """The rows of the site that is current when the statement runs, whenever the queryset is made.
 
-    The guard adds that condition to every statement; this manager has it with the guard off too.
+    The guard adds that condition to every statement, whatever the manager; with the guard off this
+    one does so.
     """
 
     def get_queryset(self) -> QuerySet[M]:
         """Return the rows of the current site; shared ones too."""
         queryset = super().get_queryset()
-        scope = scopes.of(self.model)
+        # Not twice: in HAVING, where `|` may put it, the rows would be grouped by it too.
+        scope = None if scopes.guarded else scopes.of(self.model)
         if scope is not None:  # None for the models in migrations
             alias = queryset.query.get_initial_alias()
             queryset.query.where.add(OfCurrentSite(scope, alias), AND)

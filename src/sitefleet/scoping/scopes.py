@@ -6,7 +6,7 @@ A scope says how a row is told to be of a site, as SQL on an alias of its table:
 * ``SHARED``: the same, where NULL means: of all sites. Read everywhere, changed on none;
 * ``MANY``: a many-to-many field to sites;
 * ``PATH``: the row goes with a row of another table: child tables of multi-table inheritance, and
-  the tables behind many-to-many fields.
+  the tables behind many-to-many fields, with a ``through`` of one's own too.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 
+from sitefleet.scoping.introspection import is_historical, tables_between
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from django.db.models import Model
 
@@ -30,7 +32,7 @@ UNKNOWN = object()
 
 
 class Kind(Enum):
-    """How a row belongs to a site."""
+    """How a row belongs to a site; what says it best comes first."""
 
     OWN = "own"
     SHARED = "own or shared"
@@ -84,6 +86,14 @@ class Scope:
         """The attribute of instances that holds the id of the site; OWN and SHARED only."""
         return self.model._meta.get_field(self.field).attname  # type: ignore[union-attr]
 
+    @property
+    def root(self) -> Scope:
+        """The scope that says it in the end: of the row that a row goes with, however far."""
+        scope = self
+        while scope.kind is Kind.PATH and scope.parent is not None:
+            scope = scope.parent
+        return scope
+
     def field_of(self, column: str) -> Any:
         """Return the field of a column."""
         return next(field for field in self.model._meta.local_fields if field.column == column)
@@ -104,6 +114,8 @@ class Scope:
             inner = quote(f"sitefleet_{depth}")
             table = f"{quote(self.parent.table)} {inner}"
             link = f"{inner}.{quote(self.parent_column)} = {column}"
+            if self.kind is Kind.PATH and use is Use.DELETE and not self._inherits:
+                use = Use.UNTIE  # the row that it goes with stays
             sql, count = self.parent.condition(inner, quote, use, depth + 1)
             own = f"EXISTS(SELECT 1 FROM {table} WHERE {link} AND {sql})"
             if self.kind is not Kind.MANY or use in (Use.READ, Use.CHANGE):
@@ -115,6 +127,11 @@ class Scope:
         if self.kind is Kind.SHARED and use is Use.READ:
             return f"({column} = %s OR {column} IS NULL)", 1
         return f"{column} = %s", 1
+
+    @property
+    def _inherits(self) -> bool:
+        """Whether a row is a part of the row that it goes with."""
+        return bool(self.column_field.remote_field.parent_link)
 
     def owner(self, instance: Model) -> Any:
         """Return the id of the site that an instance says it is of, None where it is shared.
@@ -135,6 +152,8 @@ class Scopes:
     def __init__(self) -> None:
         self.tables: dict[str, Scope] = {}
         """What the guard asks; empty until the models are ready."""
+        self.guarded = False
+        """Whether the guard is installed, and completes all statements."""
         self.memberships: dict[str, Scope] = {}
         """Of the tables between rows with many sites and their sites: by the site, as OWN."""
         self._declared: dict[str, tuple[str, bool]] = {}
@@ -165,17 +184,9 @@ class Scopes:
             if scope is not None:
                 found[scope.table] = scope
         between = [_membership(scope) for scope in found.values() if scope.kind is Kind.MANY]
-        # Rows that go with another row, which may go with yet another.
-        for _ in range(len(models)):
-            more = {
-                scope.table: scope
-                for model in models
-                if model._meta.db_table not in found
-                for scope in [_path(model, found)]
-                if scope is not None
-            }
-            if not more:
-                break
+        # Rows that go with another row, which may go with yet another. Whether the end of a table
+        # between is of a site is known only with all children.
+        while more := _children(models, found) or _between(models, found):
             found |= more
         found |= {path.table: path for path, _ in between}
         self.memberships = {own.table: own for _, own in between}
@@ -186,15 +197,14 @@ class Scopes:
 
         None for the models of migrations, too: they are free.
         """
-        opts = model._meta
-        return self.tables.get(opts.db_table) if opts.apps is apps else None
+        return None if is_historical(model) else self.tables.get(model._meta.db_table)
 
     def of_writes(self, model: type[Model]) -> Scope | None:
         """Return the scope that writing goes by: of memberships, each is of its own site."""
-        opts = model._meta
-        if opts.apps is not apps:
+        if is_historical(model):
             return None
-        return self.memberships.get(opts.db_table) or self.tables.get(opts.db_table)
+        table = model._meta.db_table
+        return self.memberships.get(table) or self.tables.get(table)
 
     def __iter__(self) -> Iterator[Scope]:
         return iter(self.tables.values())
@@ -234,21 +244,39 @@ def _membership(scope: Scope) -> tuple[Scope, Scope]:
     return Scope(own.model, Kind.PATH, field.name, field.column, scope, scope.column), own
 
 
-def _path(model: type[Model], found: dict[str, Scope]) -> Scope | None:
-    """Return the scope of a child table or of a table between, where its other end has one."""
-    opts: Any = model._meta
-    if opts.auto_created:
-        fields: list[Any] = [field for field in opts.local_fields if field.remote_field is not None]
-        # The model that has the field comes first.
-        fields.sort(key=lambda field: field.remote_field.model is not opts.auto_created)
-    else:
-        fields = [field for field in opts.parents.values() if field is not None]
+def _children(models: Iterable[type[Model]], found: dict[str, Scope]) -> dict[str, Scope]:
+    """Return the scopes of the child tables of what is found, by table."""
+    paths: dict[str, Scope] = {}
+    for model in models:
+        opts = model._meta
+        # The links of the parents are among them, and in their tables.
+        links = [field for field in opts.parents.values() if field in opts.local_fields]
+        if links and opts.db_table not in found and (path := path_by(links, found)):
+            paths[path.table] = path
+    return paths
+
+
+def _between(models: Iterable[type[Model]], found: dict[str, Scope]) -> dict[str, Scope]:
+    """Return the scopes of the tables between rows of which one at least is found, by table."""
+    paths: dict[str, Scope] = {}
+    for through, ends in tables_between(models):
+        if through._meta.db_table not in found and (path := path_by(ends, found)):
+            paths.setdefault(path.table, path)
+    return paths
+
+
+def path_by(fields: Iterable[Any], found: dict[str, Scope]) -> Scope | None:
+    """Return the scope of rows that go with what a foreign key of theirs refers to.
+
+    Of several it is the one that says best which site that is; none that may be NULL.
+    """
+    paths: list[Scope] = []
     for field in fields:
-        parent = found.get(field.remote_field.model._meta.db_table)
+        parent = None if field.null else found.get(field.remote_field.model._meta.db_table)
         if parent is not None:
             column = field.foreign_related_fields[0].column
-            return Scope(model, Kind.PATH, field.name, field.column, parent, column)
-    return None
+            paths.append(Scope(field.model, Kind.PATH, field.name, field.column, parent, column))
+    return min(paths, key=lambda path: list(Kind).index(path.root.kind), default=None)
 
 
 def as_site(value: Any) -> Any:

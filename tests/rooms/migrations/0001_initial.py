@@ -270,4 +270,54 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        migrations.CreateModel(
+            name="Stay",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("nights", models.IntegerField(default=1)),
+                (
+                    "person",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="rooms.person",
+                    ),
+                ),
+                (
+                    "room",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="rooms.room",
+                    ),
+                ),
+            ],
+        ),
+        migrations.AddField(
+            model_name="room",
+            name="residents",
+            field=models.ManyToManyField(
+                blank=True, related_name="homes", through="rooms.Stay", to="rooms.person"
+            ),
+        ),
+        migrations.AddField(
+            model_name="tag",
+            name="suits",
+            field=models.ManyToManyField(blank=True, related_name="suited", to="rooms.room"),
+        ),
+        migrations.AddField(
+            model_name="notice",
+            name="readers",
+            field=models.ManyToManyField(blank=True, related_name="notices", to="rooms.person"),
+        ),
+        migrations.AddField(
+            model_name="notice",
+            name="boards",
+            field=models.ManyToManyField(blank=True, related_name="posted", to="rooms.room"),
+        ),
     ]

@@ -9,7 +9,6 @@ from django.apps import apps
 from django.core.management.base import CommandError, no_translations
 from django.db import DatabaseError
 from django.db.migrations.operations import AddField
-from django.db.migrations.writer import MigrationWriter
 from django.db.models import QuerySet
 
 from sitefleet.conf import get_conf
@@ -18,14 +17,14 @@ from sitefleet.management.output import FleetCommand, as_json
 from sitefleet.scoping.crossing import unguarded
 from sitefleet.scoping.outside import mapping
 from sitefleet.scoping.outside.checks import check_app, check_models
-from sitefleet.scoping.outside.writer import (
-    Changes,
+from sitefleet.scoping.outside.steps import (
     as_text,
-    find_changes,
     is_required_now,
-    new_loader,
+    let_forget,
     new_migrations,
+    path_of,
 )
+from sitefleet.scoping.outside.writer import Changes, find_changes, new_loader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,7 +50,8 @@ class Command(FleetCommand):
         "  manage.py scopemodels --mapping sites.json\n"
         "  manage.py scopemodels --check\n"
         "  manage.py scopemodels --save sites.csv\n"
-        "  manage.py scopemodels --remove"
+        "  manage.py scopemodels --remove\n"
+        "  manage.py scopemodels --remove --forget"
     )
     #: Its own: that migrations are missing is what it is called for.
     requires_system_checks = ()
@@ -79,21 +79,22 @@ class Command(FleetCommand):
             help="take the site from models that SCOPED_MODELS does not name any more",
         )  # fmt: skip
         parser.add_argument(
-            "--forget", action="store_true", help="with --remove: even where rows are of many sites"
+            "--forget",
+            action="store_true",
+            help="with --remove: even where rows are of many sites; migrations that are written"
+            " and not run do so too",
         )
         parser.add_argument("--json", action="store_true", help="with --check: JSON for scripts")
 
     @no_translations
     def handle(self, **options: Any) -> None:
         """Do what the options say."""
+        self.verbosity = options["verbosity"]
         get_conf()  # with settings that cannot be used it says so
         problems = [problem for problem in check_models() if problem.is_serious()]
         if problems:
             lines = [f"{problem.msg} {problem.hint or ''}".rstrip() for problem in problems]
             raise CommandError("\n".join(lines), returncode=FOUND)
-        if options["forget"] and not options["remove"]:
-            message = "--forget goes with --remove."
-            raise CommandError(message, returncode=USAGE_ERROR)
         if options["save"]:
             self._save(options["save"])
             return
@@ -101,20 +102,44 @@ class Command(FleetCommand):
         changes = find_changes(loader)
         if options["check"]:
             self._check(changes, as_list=options["json"])
-        elif not changes:
-            self.stdout.write("Nothing to do: the migrations have all of SCOPED_MODELS.")
-        else:
+            return
+        written = self._let_forget(loader, options) if options["forget"] else {}
+        if changes:
             self._make(changes, loader, options)
+        elif not written:
+            self._say("Nothing to do: the migrations have all of SCOPED_MODELS.")
+        for path, text in written.items():
+            if not options["dry_run"]:
+                path.write_text(text, encoding="utf-8")
+            self._say(f"{'Would change' if options['dry_run'] else 'Changed'} {_short(path)}:")
+            self._say("  it forgets which site rows belong to.")
+        if (changes or written) and not options["dry_run"]:
+            self._say("Now run `manage.py migrate`.")
+
+    def _let_forget(self, loader: MigrationLoader, options: dict[str, Any]) -> dict[Path, str]:
+        if not options["remove"]:
+            message = "--forget goes with --remove."
+            raise CommandError(message, returncode=USAGE_ERROR)
+        default = mapping.slug_of(options["site"]) if options["site"] else ""
+        return let_forget(loader, self._label(options), default)
+
+    def _say(self, text: str, style: Any = None) -> None:
+        if self.verbosity > 0:
+            self.stdout.write(text, style)
+
+    def _label(self, options: dict[str, Any]) -> str:
+        return options["app"] or get_conf().SCOPED_APP
 
     def _check(self, changes: Changes, *, as_list: bool) -> None:
         lines = changes.describe()
         if as_list:
             self.stdout.write(as_json({"missing": lines, "removed": changes.removed}))
         if changes:
-            message = "Migrations are missing:\n" + "\n".join(f"  {line}" for line in lines)
-            raise CommandError("" if as_list else message, returncode=FOUND)
+            listed = "".join(f"\n  {line}" for line in lines)
+            message = f"Migrations are missing{'.' if as_list else f':{listed}'}"
+            raise CommandError(message, returncode=FOUND)
         if not as_list:
-            self.stdout.write("No migration is missing.")
+            self._say("No migration is missing.")
 
     def _save(self, path: Path) -> None:
         try:
@@ -122,7 +147,7 @@ class Command(FleetCommand):
         except OSError as error:
             message = f"{path} cannot be written: {error.strerror}."
             raise CommandError(message, returncode=FOUND) from error
-        self.stdout.write(f"Wrote the sites of {count} rows to {path}.")
+        self._say(f"Wrote the sites of {count} rows to {path}.")
 
     def _make(self, changes: Changes, loader: MigrationLoader, options: dict[str, Any]) -> None:
         label = self._app(changes, loader, options)
@@ -131,6 +156,7 @@ class Command(FleetCommand):
         else:
             read = mapping.all_to(options["site"]) if options["site"] else {}
         giving = {name: read[name] for name in mapping.in_order(read)}
+        mapping.refuse_unknown(giving)
         self._refuse_rows_of_nobody(changes, giving)
         default = mapping.slug_of(options["site"]) if options["site"] else ""
         made = new_migrations(
@@ -139,12 +165,10 @@ class Command(FleetCommand):
         for migration in made:
             self._write(migration, dry_run=options["dry_run"])
         if options["dry_run"]:
-            self.stdout.write("Dry run: nothing was written.", self.style.WARNING)
-        else:
-            self.stdout.write("Now run `manage.py migrate`.")
+            self._say("Dry run: nothing was written.", self.style.WARNING)
 
     def _app(self, changes: Changes, loader: MigrationLoader, options: dict[str, Any]) -> str:
-        label: str = options["app"] or get_conf().SCOPED_APP
+        label = self._label(options)
         problems = [*check_app(label, changes)]
         if problems:
             lines = [f"{problem.msg} {problem.hint or ''}".rstrip() for problem in problems]
@@ -185,13 +209,13 @@ class Command(FleetCommand):
             self.stdout.write(as_text(migration))
             return
         # Makes the package where there is none.
-        path = Path(MigrationWriter(migration).path)
+        path = path_of(migration)
         path.parent.mkdir(exist_ok=True)
         (path.parent / "__init__.py").touch(exist_ok=True)
         path.write_text(as_text(migration), encoding="utf-8")
-        self.stdout.write(f"Wrote {_short(path)}", self.style.MIGRATE_LABEL)
+        self._say(f"Wrote {_short(path)}", self.style.MIGRATE_LABEL)
         for operation in migration.operations:
-            self.stdout.write(f"  {operation.describe()}")
+            self._say(f"  {operation.describe()}")
 
 
 def _count(model: Any, field: str) -> int:

@@ -15,6 +15,7 @@ from django.db.models import F, Q, UniqueConstraint
 from django.db.models.fields.related import lazy_related_operation
 from django.db.models.signals import class_prepared
 
+from sitefleet.scoping.introspection import names_in
 from sitefleet.scoping.outside import specs
 from sitefleet.scoping.scopes import scopes
 
@@ -103,8 +104,9 @@ def include_site(model: type[Model], spec: Spec) -> None:
         keeps = field.primary_key or field.one_to_one or field.name in {*bound, login}
         if field._unique and not keeps:
             field._unique = False
-            _replaced[model, field.name] = per_site(model, site, [field.name], shared=shared)
-            constraints += _replaced[model, field.name]
+            made = _replaced[model, field.name] = per_site(model, site, [field.name], shared=shared)
+            # The same may have been said by `unique_together` already.
+            constraints += [each for each in made if each not in constraints]
     opts.unique_together = opts.original_attrs["unique_together"] = tuple(together)
     _set_constraints(opts, constraints)
     _watch_references(model)
@@ -144,24 +146,6 @@ def name_for(model: type[Model], fields: Iterable[str], suffix: str) -> str:
     digest = names_digest(table, *fields, suffix, length=6)
     name = f"{table[:11]}_{fields[-1][:7]}_{digest}_{suffix}"
     return name[:LONGEST_NAME]
-
-
-def names_in(constraint: Any, site: str) -> set[str]:
-    """Return the names of the fields whose values a unique or exclusion constraint compares.
-
-    The one of the ``site`` may stand in the condition instead: that is of a site, too.
-    """
-    names = set(getattr(constraint, "fields", ()))
-    condition = getattr(constraint, "condition", None)
-    if condition is not None:
-        names |= condition.referenced_base_fields & {site}
-    for expression in getattr(constraint, "expressions", ()):
-        # Those of an exclusion constraint come with their operators.
-        each = expression[0] if isinstance(expression, (tuple, list)) else expression
-        each = F(each) if isinstance(each, str) else each
-        parts: list[Any] = [each] if isinstance(each, F) else [*each.flatten()]
-        names |= {part.name.split("__")[0] for part in parts if type(part) is F}  # type: ignore[attr-defined]
-    return names
 
 
 def _with_site(

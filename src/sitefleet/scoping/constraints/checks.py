@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.core import checks
+from django.core.exceptions import FieldDoesNotExist
 from django.db import connections, router
 from django.db.models import OneToOneField, UniqueConstraint
 
 from sitefleet.checking import look_into
 from sitefleet.conf import find_problems, get_conf
-from sitefleet.scoping.constraints import KEEP, SiteUniqueConstraint, names_in, per_site
+from sitefleet.scoping.constraints import KEEP, SiteUniqueConstraint, per_site
+from sitefleet.scoping.introspection import names_in
 from sitefleet.scoping.outside import specs
 from sitefleet.scoping.scopes import Kind, Scope, scopes
 
@@ -86,7 +88,10 @@ def is_of_one_site(scope: Scope, name: str) -> bool:
         return True
     if name == "pk":
         return True
-    field: Any = scope.model._meta.get_field(name)
+    try:
+        field: Any = scope.model._meta.get_field(name)
+    except FieldDoesNotExist:  # of which Django's own check tells
+        return True
     target = scopes.of(field.remote_field.model) if field.remote_field is not None else None
     while target is not None and target.kind is Kind.PATH:
         target = target.parent

@@ -19,7 +19,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from django.apps import apps
 from django.core.exceptions import FullResultSet
 from django.db import transaction
 from django.db.models import QuerySet
@@ -36,8 +35,10 @@ from sitefleet.scoping.conditions import OfCurrentSite, states_site
 from sitefleet.scoping.crossing import is_crossing
 from sitefleet.scoping.guard import kept, raw, rows, writes
 from sitefleet.scoping.guard.references import look_why
+from sitefleet.scoping.introspection import is_historical
 from sitefleet.scoping.scopes import Kind, Scope, scopes
 
+RETURNING = "execute_returning_sql"  # from Django 6.0 on
 #: What was there before; None where the class had inherited it.
 _originals: list[tuple[type, str, Any]] = []
 
@@ -58,25 +59,27 @@ def install() -> None:
         (DeleteQuery, "get_compiler", _delete_compiler),
         (InsertQuery, "get_compiler", _insert_compiler),
         (SQLUpdateCompiler, "execute_sql", _execute_update),
-        (SQLUpdateCompiler, "execute_returning_sql", raw.marking),  # from Django 6.0 on
-        (SQLUpdateCompiler, "execute_returning_sql", _execute_update),
+        *((SQLUpdateCompiler, RETURNING, change) for change in (raw.marking, _execute_update)),
         (SQLInsertCompiler, "execute_sql", raw.marking),
         (SQLInsertCompiler, "execute_sql", _execute_insert),
         (SQLCompiler, "execute_sql", raw.marking),
         (Collector, "add", _collect),
         (QuerySet, "_fetch_all", kept.filling),
     ):
-        original = getattr(owner, name, None)
-        if original is not None:
-            _originals.append((owner, name, owner.__dict__.get(name)))
-            setattr(owner, name, replacement(original))
+        if name == RETURNING and not hasattr(owner, name):
+            continue
+        original = getattr(owner, name)  # a Django that has it no more is not guarded, and says so
+        _originals.append((owner, name, owner.__dict__.get(name)))
+        setattr(owner, name, replacement(original))
     _originals.append((QuerySet, kept.ROWS, None))
     setattr(QuerySet, kept.ROWS, kept.rows_of_the_site)
     pre_save.connect(rows.before_save, dispatch_uid="sitefleet.guard")
+    scopes.guarded = True
 
 
 def uninstall() -> None:
     """Undo `install`; for tests."""
+    scopes.guarded = False
     pre_save.disconnect(dispatch_uid="sitefleet.guard")
     while _originals:
         owner, name, original = _originals.pop()
@@ -89,7 +92,7 @@ def uninstall() -> None:
 def _is_free(query: Any) -> bool:
     """Tell whether a query may see all rows: one of a migration, or one that crosses sites."""
     model = query.model
-    return (model is not None and model._meta.apps is not apps) or is_crossing()
+    return (model is not None and is_historical(model)) or is_crossing()
 
 
 def _get_from_clause(original: Any) -> Any:
@@ -122,9 +125,10 @@ def _demand(compiler: Any, scope: Scope, alias: str) -> None:
 
 
 def _refuse_extra(names: Any) -> None:
+    tables = {table.lower() for table in scopes.tables}  # in any case for some databases
     for name in names:
         # With its schema perhaps, quoted or not.
-        if not scopes.tables.keys().isdisjoint({name, *re.split(r'[."`]+', name)}):
+        if not tables.isdisjoint({name.lower(), *re.split(r'[."`]+', name.lower())}):
             message = f"extra(tables=[{name!r}]) was refused: it is joined without a condition."
             raise SiteRequired(message)
 
@@ -229,7 +233,7 @@ def _execute_update(original: Any) -> Any:
 
 def _execute_insert(original: Any) -> Any:
     def execute_sql(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if not writes.has_many_sites(self.query.model) or is_crossing():
+        if not writes.needs_site_after(self.query):
             return original(self, *args, **kwargs)
         with transaction.atomic(self.connection.alias, savepoint=False):
             found = original(self, *args, **kwargs)

@@ -23,21 +23,26 @@ ROWS = "_result_cache"
 
 #: The key of rows that were read where no site was entered: of the default one, or of none.
 OUTSIDE = 0
+#: The key of those of all sites, which are no site's.
+ALL = -1
 
 
 def _get(queryset: Any) -> Any:
     kept = vars(queryset).get(KEPT)
     rows = vars(queryset).get(ROWS)
-    if kept is None or is_crossing():
+    if kept is None:
         return rows
+    if is_crossing():
+        return kept.get(ALL) if is_crossing(aloud=True) else rows
     site = active_site_id()
     return kept.get(OUTSIDE, rows) if site is None else kept.get(site)
 
 
 def _set(queryset: Any, rows: Any) -> None:
     vars(queryset)[ROWS] = rows
-    if _filling.get() is queryset and scopes.tables and not is_crossing():
-        vars(queryset).setdefault(KEPT, {})[active_site_id() or OUTSIDE] = rows
+    if _filling.get() is queryset and scopes.tables:
+        key = ALL if is_crossing() else active_site_id() or OUTSIDE
+        vars(queryset).setdefault(KEPT, {})[key] = rows
         vars(queryset)["_prefetch_done"] = False  # of these rows
 
 

@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from django.apps import apps
 from django.db import connections
 from django.db.backends.base.creation import BaseDatabaseCreation
 from django.db.backends.base.operations import BaseDatabaseOperations
@@ -31,6 +30,7 @@ from sitefleet.conf import get_conf
 from sitefleet.current import current_state, get_current_site_id
 from sitefleet.exceptions import NoCurrentSite, SiteRequired
 from sitefleet.scoping.crossing import cross_site, is_crossing, unguarded
+from sitefleet.scoping.introspection import is_historical
 from sitefleet.scoping.scopes import scopes
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def _look_at_part(original: Any) -> Any:
 
     def as_sql(self: Any, compiler: Any = None, connection: Any = None) -> Any:
         model = compiler.query.model if compiler is not None else None
-        if model is None or model._meta.apps is apps:
+        if model is None or not is_historical(model):
             for sql in self.sqls if isinstance(self, ExtraWhere) else (self.sql,):
                 look_at(sql, connection)
         return original(self, compiler, connection)

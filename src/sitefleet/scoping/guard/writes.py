@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.db.models.sql.where import AND
+from django.db.models.lookups import Exact, IsNull
+from django.db.models.sql import Query
+from django.db.models.sql.where import AND, OR, WhereNode
 
 from sitefleet.current import get_current_site_id
 from sitefleet.exceptions import CrossSiteWrite, NoCurrentSite
 from sitefleet.scoping.conditions import OfCurrentSite, required_site, site_required, states_site
-from sitefleet.scoping.crossing import unguarded
-from sitefleet.scoping.guard.references import Reference, look_at_inserted, look_at_updated
-from sitefleet.scoping.guard.rows import refuse, refuse_others, refuse_to_strand
-from sitefleet.scoping.scopes import UNKNOWN, Kind, Scope, Use, as_site, scopes
+from sitefleet.scoping.crossing import is_crossing, unguarded
+from sitefleet.scoping.fields import default_site
+from sitefleet.scoping.guard.references import Written, look_at_inserted, look_at_updated
+from sitefleet.scoping.guard.rows import column_of, refuse, refuse_others, refuse_to_strand
+from sitefleet.scoping.scopes import Kind, Scope, Use, as_site, scopes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,8 +34,12 @@ def before_insert(query: Any, using: str) -> None:
     scope = scopes.of_writes(query.model)
     if scope is not None:
         if scope.kind in (Kind.OWN, Kind.SHARED):
+            field = column_of(query.model, scope.column)
+            if field is None:
+                message = f"{query.model._meta.label} makes rows of {scope.label} without its site."
+                raise CrossSiteWrite(message)
             for instance in query.objs:
-                _give_site(scope, instance)
+                _give_site(scope, instance, field.attname)
         elif scope.kind is Kind.MANY:
             required_site(scope)
         _refuse_takeover(query, scope)
@@ -40,18 +47,16 @@ def before_insert(query: Any, using: str) -> None:
     look_at_inserted(query, using)
 
 
-def _give_site(scope: Scope, instance: Model) -> None:
-    owner = scope.owner(instance)
-    if owner is UNKNOWN and scope.kind is Kind.SHARED:
-        owner = getattr(instance, scope.attname)
+def _give_site(scope: Scope, instance: Model, attname: str) -> None:
+    owner = as_site(getattr(instance, attname))
     try:
         site = get_current_site_id()
     except NoCurrentSite:
         if isinstance(owner, int):
             return  # it names its site
         raise site_required(scope) from None
-    if owner in (None, UNKNOWN) and scope.kind is Kind.OWN:
-        setattr(instance, scope.attname, site)
+    if owner is None and scope.kind is Kind.OWN:
+        setattr(instance, attname, site)
     elif owner is None:
         message = f"A row of {scope.label} that is shared by all sites was to be made."
         raise CrossSiteWrite(message)
@@ -89,10 +94,16 @@ def _refuse_known(query: Any, scope: Scope, using: str) -> None:
         refuse_others(query.model, scope, known, using)
 
 
-def has_many_sites(model: type[Model]) -> bool:
-    """Tell whether INSERT has to be followed by `after_insert`."""
-    scope = scopes.of(model)
-    return scope is not None and scope.kind is Kind.MANY
+def needs_site_after(query: Any) -> bool:
+    """Tell whether an INSERT has to be followed by `after_insert`.
+
+    Under `cross_site` too, as other rows get their site then: where there is one, and it is not
+    `loaddata` that says which.
+    """
+    scope = scopes.of(query.model)
+    if scope is None or scope.kind is not Kind.MANY:
+        return False
+    return not is_crossing() or (default_site() is not None and not query.raw)
 
 
 def after_insert(compiler: Any, rows: Sequence[Sequence[Any]]) -> None:
@@ -120,7 +131,7 @@ def after_insert(compiler: Any, rows: Sequence[Sequence[Any]]) -> None:
         between.model._base_manager.using(compiler.connection.alias).bulk_create(rows_between)
 
 
-def before_update(query: Any, connection: Any) -> list[tuple[Reference, Any]]:
+def before_update(query: Any, connection: Any) -> list[Written]:
     """Let an UPDATE reach rows of the current site alone, and write no reference to another's.
 
     Returns the references that its WHERE depends on. Raises SiteRequired, CrossSiteWrite.
@@ -132,8 +143,9 @@ def before_update(query: Any, connection: Any) -> list[tuple[Reference, Any]]:
         unties = at_once and all(value is None for _, _, value in query.values)
         _demand(query, scope, Use.UNTIE if unties else Use.CHANGE)
         for field, _, value in query.values:
-            if field.name == scope.field and scope.kind in (Kind.OWN, Kind.SHARED):
-                _refuse_move(scope, value)
+            # By the column: another model of the table may call it as it likes.
+            if field.column == scope.column and scope.kind in (Kind.OWN, Kind.SHARED):
+                _refuse_move(query, scope, value, connection.alias)
     return look_at_updated(query, connection)
 
 
@@ -142,20 +154,31 @@ def before_delete(query: Any, connection: Any) -> None:
     scope = scopes.of_writes(query.model)
     if scope is not None:
         _demand(query, scope, Use.DELETE)
-    else:
-        refuse_to_strand(query, connection.alias)
+    refuse_to_strand(query, connection.alias)
 
 
 def _demand(query: Any, scope: Scope, use: Use) -> None:
     alias = query.get_initial_alias()
     if not states_site(query.where, scope, alias, use):
-        required_site(scope)
         query.where.add(OfCurrentSite(scope, alias, use), AND)
 
 
-def _refuse_move(scope: Scope, value: Any) -> None:
-    site, value = required_site(scope), as_site(value)
-    if value != site:
+def _refuse_move(query: Any, scope: Scope, value: Any, using: str) -> None:
+    site = required_site(scope)
+    if hasattr(value, "resolve_expression"):
+        look = query.chain(klass=Query)
+        value = value.resolve_expression(look, allow_joins=False, for_save=True)
+        own: Any = Exact(value, site)
+        none: Any = IsNull(value, True)  # noqa: FBT003 - Django's
+        other = WhereNode([WhereNode([own], negated=True), none], OR)
+        look.where.add(other, AND)
+        if not look.has_results(using):
+            return
+        where = "another"
+    else:
+        value = as_site(value)
+        if value == site:
+            return
         where = "all sites" if value is None else f"site {value}"
-        message = f"Rows of {scope.label} were to be moved from site {site} to {where}."
-        raise CrossSiteWrite(message)
+    message = f"Rows of {scope.label} were to be given to {where}, and the current site is {site}."
+    raise CrossSiteWrite(message)

@@ -59,10 +59,14 @@ def prepare(model: type[Model]) -> tuple[type[Model], Spec] | None:
     if spec is None:
         return None
     concrete: Any = opts.concrete_model
+    if opts.auto_created:
+        return None  # rows between go with those that they are between
     if not spec.add:
         scopes.declare(concrete._meta.label, spec.field, shared=spec.shared)
     elif hasattr(concrete, spec.field) or hasattr(concrete, f"{spec.field}_id"):
         return None
+    elif any(isinstance(field, SiteField) for field in concrete._meta.local_fields):
+        return None  # as a proxy that is named with other options than what it shows
     else:
         field = SiteField(related_name="+", null=spec.shared, blank=spec.shared)
         field.contribute_to_class(concrete, spec.field)

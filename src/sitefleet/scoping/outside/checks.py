@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import sysconfig
+from dataclasses import replace
 from difflib import get_close_matches
+from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
@@ -19,7 +23,8 @@ from django.utils import translation
 
 from sitefleet.conf import find_problems, get_conf
 from sitefleet.scoping.fields import SiteField
-from sitefleet.scoping.outside import Spec, local_field, specs
+from sitefleet.scoping.operations import upstream
+from sitefleet.scoping.outside import Spec, local_field, scoped_models, specs
 from sitefleet.scoping.outside.writer import Changes, find_changes, new_loader
 
 if TYPE_CHECKING:
@@ -56,6 +61,7 @@ def check_migrations(**_: Any) -> list[checks.CheckMessage]:
         remove = " --remove" if changes.removed else ""
         message = f"Migrations are missing for SCOPED_MODELS: {'; '.join(lines[:SHOWN])}{more}."
         hint = f"Run `manage.py scopemodels{remove}`, then `manage.py migrate`."
+        hint += " Until then no other command runs, as makemigrations for apps of yours."
         found.append(checks.Error(message, hint=hint, id="sitefleet.E416"))
     return found
 
@@ -81,6 +87,12 @@ def check_app(label: str, changes: Changes) -> Iterator[checks.CheckMessage]:
             hint='Name another: SITEFLEET["SCOPED_APP"] = "project".',
             id="sitefleet.E417",
         )
+    elif label and changes.operations and _is_of_others(label):
+        yield checks.Error(
+            f"The app {label!r} is not yours: what is written into it the next update takes away.",
+            hint='Name one of yours: SITEFLEET["SCOPED_APP"] = "project".',
+            id="sitefleet.E417",
+        )
     for other in changes.unmigrated:
         if MigrationLoader.migrations_module(other)[0] is None:
             continue  # as in tests without migrations, where tables are made from the models
@@ -90,6 +102,17 @@ def check_app(label: str, changes: Changes) -> Iterator[checks.CheckMessage]:
             f'_migrations"}}, and run `manage.py makemigrations {other}` without SCOPED_MODELS.',
             id="sitefleet.E418",
         )
+
+
+def _is_of_others(label: str) -> bool:
+    """Tell whether migrations in an app are not the user's: of a scoped model, or installed."""
+    if any(spec.add and model._meta.app_label == label for model, spec in scoped_models()):
+        return True
+    package = str(MigrationLoader.migrations_module(label)[0]).rpartition(".")[0]
+    paths = import_module(package).__path__ if package else [apps.app_configs[label].path]
+    folder = Path(paths[0]).resolve()
+    installed = {Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib")}
+    return any(folder.is_relative_to(path) for path in installed)
 
 
 def _check_model(spec: Spec) -> Iterator[checks.CheckMessage]:
@@ -105,7 +128,25 @@ def _check_model(spec: Spec) -> Iterator[checks.CheckMessage]:
         )
         return
     concrete: Any = model._meta.concrete_model
-    if spec.add:
+    if model._meta.auto_created:
+        yield checks.Error(
+            f"SCOPED_MODELS names {spec.label}, whose rows go with those that they are between.",
+            hint=f"Take it out, and name {model._meta.auto_created._meta.label}.",
+            id="sitefleet.E411",
+        )
+        return
+    other = next((each for each in specs().values() if _is_at_odds(spec, concrete, each)), None)
+    labels = [*specs()]
+    if other is not None and labels.index(spec.label.lower()) > labels.index(other.label.lower()):
+        return  # the first tells
+    if other is not None:
+        yield checks.Error(
+            f"SCOPED_MODELS names {spec.label} and {other.label}, which are one table, with"
+            " different options.",
+            hint=f"Take {other.label} out.",
+            id="sitefleet.E411",
+        )
+    elif spec.add:
         yield from _check_added(spec, concrete)
     else:
         yield from _check_declared(spec, concrete)
@@ -115,6 +156,14 @@ def _check_model(spec: Spec) -> Iterator[checks.CheckMessage]:
             hint=f"See to it that {concrete._meta.db_table} has the column {spec.field}_id.",
             id="sitefleet.W419",
         )
+
+
+def _is_at_odds(spec: Spec, concrete: type[Model], other: Spec) -> bool:
+    """Tell whether the other names the same table in another way."""
+    model = _find(other.label)
+    if model is None or model._meta.concrete_model is not concrete or other.label == spec.label:
+        return False
+    return replace(other, label=spec.label) != spec
 
 
 def _check_added(spec: Spec, model: type[Model]) -> Iterator[checks.CheckMessage]:
@@ -196,6 +245,7 @@ def _unknown(spec: Spec, model: Any) -> checks.CheckMessage:
 
 
 def connect() -> None:
-    """Register the checks."""
+    """Register the checks, and let migrations of other people run on models with a site."""
+    upstream.install()
     checks.register(check_models, checks.Tags.models)
     checks.register(check_migrations, checks.Tags.models)

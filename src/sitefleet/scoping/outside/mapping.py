@@ -19,11 +19,14 @@ CSV with the head ``model,pk,site``: one row each. Sites are named by slug, doma
 from __future__ import annotations
 
 import csv
+import io
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import FieldDoesNotExist, FieldError, ValidationError
 from django.core.management.base import CommandError
+from django.db import DatabaseError
 from django.db.models import QuerySet
 
 from sitefleet.lookup import get_site
@@ -32,7 +35,7 @@ from sitefleet.scoping.crossing import unguarded
 from sitefleet.scoping.outside import local_field, scoped_models
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from django.db.models import Model
@@ -41,6 +44,8 @@ HEAD = ["model", "pk", "site"]
 #: What a file may say of a model.
 KEYS = {"rows", "field", "values", "follow", "default"}
 CHUNK = 2000
+#: Keys that one message names, and those in one statement.
+NAMED, ASKED = 5, 500
 
 
 def _invalid(message: str) -> CommandError:
@@ -62,9 +67,12 @@ def all_to(key: str) -> dict[str, dict[str, Any]]:
 def read(path: Path) -> dict[str, dict[str, Any]]:
     """Return what `GiveSite` is told, by model. Raises CommandError, UnknownSite."""
     try:
-        text = path.read_text(encoding="utf-8")
-        raw = _from_csv(text) if path.suffix.lower() == ".csv" else json.loads(text)
-    except (OSError, ValueError, csv.Error) as error:
+        text = path.read_text(encoding="utf-8-sig")
+        if path.suffix.lower() == ".csv":
+            raw = _from_csv(text)
+        else:
+            raw = json.loads(text, object_pairs_hook=_once)
+    except (OSError, ValueError, RecursionError, csv.Error) as error:
         message = f"{path} cannot be read: {error}"
         raise _invalid(message) from error
     if not isinstance(raw, dict):
@@ -72,7 +80,10 @@ def read(path: Path) -> dict[str, dict[str, Any]]:
         raise _invalid(message)
     models = {model._meta.label_lower: model for model, _ in scoped_models()}
     default = raw.pop("default", "")
-    named = {str(label).lower(): rule for label, rule in raw.items()}
+    named = {label.lower(): rule for label, rule in raw.items()}
+    if len(named) != len(raw):
+        message = f"{path} names a model twice: small and capital letters are the same."
+        raise _invalid(message)
     for label in named.keys() - models.keys():
         message = f'{path} names {label!r}, which SITEFLEET["SCOPED_MODELS"] does not.'
         raise _invalid(message)
@@ -84,9 +95,25 @@ def read(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def save(path: Path) -> int:
-    """Write which rows belong to which site, as CSV; return how many. Shared rows are left out."""
+    """Write which rows belong to which site, as CSV; return how many. Shared rows are left out.
+
+    The file is there when it is whole. Raises OSError, as where there is one already.
+    """
+    path.open("x").close()
+    part = path.with_name(f"{path.name}.part")
+    try:
+        count = _save(part)
+        part.replace(path)
+    except BaseException:
+        path.unlink()
+        part.unlink(missing_ok=True)
+        raise
+    return count
+
+
+def _save(path: Path) -> int:
     count = 0
-    with path.open("x", encoding="utf-8", newline="") as file, unguarded():
+    with path.open("w", encoding="utf-8", newline="") as file, unguarded():
         writer = csv.writer(file)
         writer.writerow(HEAD)
         slugs = dict(SiteConfig.objects.values_list("site_id", "slug"))
@@ -96,8 +123,10 @@ def save(path: Path) -> int:
             rows: QuerySet[Any] = QuerySet(model)
             rows = rows.filter(**{f"{spec.field}__isnull": False}).order_by("pk")
             for pk, site in rows.values_list("pk", f"{spec.field}_id").iterator(CHUNK):
-                writer.writerow([model._meta.label, pk, slugs[site]])
+                writer.writerow([model._meta.label, pk, slugs.get(site, site)])
                 count += 1
+        file.flush()
+        os.fsync(file.fileno())
     return count
 
 
@@ -110,7 +139,7 @@ class _Slugs(dict[str, str]):
 
 
 def _from_csv(text: str) -> dict[str, Any]:
-    lines = csv.reader(text.splitlines())
+    lines = csv.reader(io.StringIO(text, newline=""))
     if next(lines, None) != HEAD:
         message = f"its first line is not {','.join(HEAD)}"
         raise ValueError(message)
@@ -120,7 +149,20 @@ def _from_csv(text: str) -> dict[str, Any]:
             message = f"line {lines.line_num} has not {len(HEAD)} columns"
             raise ValueError(message)
         model, pk, site = line
-        found.setdefault(model, {"rows": {}})["rows"][pk] = site
+        rows = found.setdefault(model.lower(), {"rows": {}})["rows"]
+        if rows.setdefault(pk, site) != site:
+            message = f"line {lines.line_num} gives row {pk} of {model} another site than before"
+            raise ValueError(message)
+    return found
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON; of a name that stands there twice, Python would forget one."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        message = f"{next(name for name in names if names.count(name) > 1)!r} stands there twice"
+        raise ValueError(message)
     return found
 
 
@@ -134,6 +176,9 @@ def _an_object(path: Path, label: str, named: dict[str, Any]) -> dict[str, Any]:
 
 def _rule(model: type[Model], rule: dict[str, Any], slugs: _Slugs) -> dict[str, Any]:
     made: dict[str, Any] = {}
+    if ("field" in rule) != ("values" in rule):
+        message = f'{model._meta.label}: "field" and "values" go together.'
+        raise _invalid(message)
     if rule.get("rows"):
         made["rows"] = _by_site(model, "pk", rule["rows"], slugs)
     if rule.get("values"):
@@ -155,6 +200,8 @@ def _by_site(model: type[Model], path: str, values: Any, slugs: _Slugs) -> dict[
     for value, site in values.items():
         found.setdefault(slugs[str(site)], []).append(value)
     try:
+        if path == "pk":
+            _keys(model, values)
         for chunk in found.values():
             QuerySet(model).filter(**{f"{path}__in": chunk})
     except (FieldError, ValueError, TypeError, ValidationError) as error:
@@ -165,13 +212,52 @@ def _by_site(model: type[Model], path: str, values: Any, slugs: _Slugs) -> dict[
 
 def _site_behind(model: type[Model], name: str) -> str:
     """Return the field that holds the site in the model that a foreign key refers to."""
-    fields = {other: spec.field for other, spec in scoped_models()}
+    fields: dict[Any, str] = {other: spec.field for other, spec in scoped_models()}
     try:
         link: Any = model._meta.get_field(name)
-        return fields[link.related_model._meta.concrete_model]
-    except (FieldDoesNotExist, AttributeError, KeyError):
+        single = link.concrete and not link.many_to_many
+        return fields[link.related_model._meta.concrete_model if single else None]
+    except (FieldDoesNotExist, AttributeError, KeyError, TypeError):
         message = f"{model._meta.label}.{name} is no foreign key to a model of SCOPED_MODELS."
         raise _invalid(message) from None
+
+
+def _keys(model: type[Model], named: Iterable[Any]) -> dict[Any, Any]:
+    """Return keys as the model has them, with how they were named. Raises CommandError."""
+    pk: Any = model._meta.pk
+    found: dict[Any, Any] = {}
+    for key in named:
+        known = found.setdefault(pk.to_python(key), key)
+        if known != key:
+            message = f"{model._meta.label}: {known!r} and {key!r} are the same row."
+            raise _invalid(message)
+    return found
+
+
+def refuse_unknown(giving: dict[str, dict[str, Any]]) -> None:
+    """Refuse keys that no row has, where there are rows. Raises CommandError."""
+    for model, _ in scoped_models():
+        rule = giving.get(model._meta.label_lower, {})
+        keys = _keys(model, [key for named in rule.get("rows", {}).values() for key in named])
+        rows: QuerySet[Any] = QuerySet(model)
+        known: set[Any] = set()
+        left = [*keys]
+        try:
+            with unguarded():
+                if not keys or not rows.exists():
+                    continue
+                for start in range(0, len(left), ASKED):
+                    chunk = rows.filter(pk__in=left[start : start + ASKED])
+                    known.update(chunk.values_list("pk", flat=True))
+        except DatabaseError:
+            continue  # there is no table yet
+        missing = [str(named) for key, named in keys.items() if key not in known]
+        if missing:
+            more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
+            shown = ", ".join(missing[:NAMED]) + more
+            message = f"{model._meta.label} has no rows of these keys: {shown}."
+            message += " Take them out of the file, or run this where they are."
+            raise CommandError(message, returncode=1)
 
 
 def in_order(giving: dict[str, dict[str, Any]]) -> Iterator[str]:

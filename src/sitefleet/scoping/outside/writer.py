@@ -1,7 +1,7 @@
 """What the migrations lack of what SCOPED_MODELS does to the models of other people.
 
 Only that is compared: what upstream itself has not written migrations for is not ours. Django's own
-autodetector finds the operations, and they go into an app of the user's, within `InApp`.
+autodetector finds the operations; `steps` makes migrations of them.
 """
 
 from __future__ import annotations
@@ -12,10 +12,8 @@ from typing import TYPE_CHECKING, Any
 from django.apps import apps
 from django.db.migrations.autodetector import MigrationAutodetector
 from django.db.migrations.loader import MigrationLoader
-from django.db.migrations.migration import Migration
 from django.db.migrations.operations import (
     AddField,
-    AlterField,
     DeleteModel,
     RemoveField,
     RenameField,
@@ -23,27 +21,19 @@ from django.db.migrations.operations import (
 )
 from django.db.migrations.questioner import MigrationQuestioner
 from django.db.migrations.state import ModelState, ProjectState
-from django.db.migrations.writer import MigrationWriter
 
-from sitefleet.scoping.fields import SiteField
-from sitefleet.scoping.operations import AddSite, ForgetSite, GiveSite, InApp
+from sitefleet.scoping.operations import InApp
+from sitefleet.scoping.operations.upstream import with_unique
 from sitefleet.scoping.outside import scoped_models
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable
 
     #: App label and name of a model, in small letters.
     Key = tuple[str, str]
-    #: By the label of a model, what `GiveSite` is told.
-    Giving = Mapping[str, Mapping[str, Any]]
 
 #: What of Meta is compared; `constraints` changes it.
 OPTIONS = ("unique_together", "constraints")
-#: The lines that a migration ends with: it is looked at again whenever migrations are loaded.
-ORDER = """
-    # What those apps do later to the same models comes after this, in a new database too.
-    run_before = sitefleet.scoping.operations.what_follows(dependencies, operations)
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,132 +153,8 @@ def _bring_up_to_date(state: ModelState, names: Iterable[str]) -> None:
     for name, now in actual.fields.items():
         known: Any = state.fields.get(name)
         if known is not None and known.unique != now.unique:
-            _, _, args, kwargs = known.deconstruct()
-            state.fields[name] = type(known)(*args, **{**kwargs, "unique": now.unique})
+            state.fields[name] = with_unique(known, unique=now.unique)
     for option in OPTIONS:
         state.options.pop(option, None)
         if option in actual.options:
             state.options[option] = actual.options[option]
-
-
-def new_migrations(  # noqa: PLR0913 - what an operator may say of them
-    changes: Changes,
-    label: str,
-    loader: MigrationLoader,
-    giving: Giving,
-    *,
-    forget: bool = False,
-    default: str = "",
-) -> list[Migration]:
-    """Return the migrations for an app of the user's: up to three, one after the other.
-
-    A column comes empty, is filled, and is then required: no database adds one to rows otherwise,
-    and PostgreSQL does not fill and alter a table in one transaction. ``giving``: by model, what
-    `GiveSite` is told. ``forget``, ``default``: what `ForgetSite` is told.
-    """
-    steps = _Steps(changes.state, giving)
-    for app, operation in changes.operations:
-        if isinstance(operation, RemoveField):
-            steps.remove(app, operation, default, forget=forget)
-        else:
-            steps.add(app, operation)
-    leaves = [loader.graph.leaf_nodes(app) for app in ("sites", "sitefleet")]
-    touched = sorted({app for app, _ in changes.operations if app != label})
-    leaves += [loader.graph.leaf_nodes(app) for app in touched]
-    dependencies = [leaf for leaves_of_app in leaves for leaf in leaves_of_app[:1]]
-    own = loader.graph.leaf_nodes(label)[:1]
-    number = max((int(name[:4]) for app, name in loader.disk_migrations if app == label
-                  and name[:4].isdecimal()), default=0)  # fmt: skip
-    made = []
-    for name, operations in steps:
-        number += 1
-        migration: Any = Migration(f"{number:04}_{name}", label)
-        migration.dependencies = [*dependencies, *own]
-        migration.operations = operations
-        own = [(label, migration.name)]
-        made.append(migration)
-    return made
-
-
-class _Steps:
-    """The operations of each migration, in the order in which they come."""
-
-    def __init__(self, state: ProjectState, giving: Giving) -> None:
-        self.state = state
-        self.giving = giving
-        self.order = [*giving]
-        self.added: list[InApp] = []
-        self.given: list[InApp] = []
-        self.changed: list[InApp] = []
-        self.removed: list[InApp] = []
-
-    def __iter__(self) -> Iterator[tuple[str, list[InApp]]]:
-        # What others follow has its site before them.
-        self.given.sort(key=lambda each: self._place(each.label, each.operation))
-        for name, operations in (
-            ("sites_added", self.added),
-            ("sites_given", self.given),
-            ("sites_required" if self.given else "sites_changed", self.changed),
-            ("sites_removed", self.removed),
-        ):
-            if operations:
-                yield name, operations
-
-    def _place(self, app: str, operation: Any) -> int:
-        label = f"{app}.{operation.model_name}".lower()
-        return self.order.index(label) if label in self.order else -1
-
-    def add(self, app: str, operation: Any) -> None:
-        """Add a new column, empty, or another change."""
-        if isinstance(operation, AddField):
-            model, name = operation.model_name, operation.name
-            self.added.append(InApp(app, AddSite(model, name, _with_null(operation.field))))
-            self._give(app, operation)
-        elif is_required_now(self.state, app, operation):
-            self._give(app, operation)
-        else:
-            self.changed.append(InApp(app, operation))
-
-    def _give(self, app: str, operation: Any) -> None:
-        model, name, field = operation.model_name, operation.name, operation.field
-        rule = self.giving.get(f"{app}.{model}".lower(), {})
-        if rule or not field.null:
-            self.given.append(InApp(app, GiveSite(model, name, **rule, **_unless_required(field))))
-        if not field.null:
-            self.changed.append(InApp(app, AlterField(model, name, field)))
-
-    def remove(self, app: str, operation: Any, default: str, *, forget: bool) -> None:
-        """Add the end of a column."""
-        model, name = operation.model_name, operation.name
-        field = self.state.models[app, model.lower()].fields[name]
-        if not field.null:  # so that the way back can give rows their site before it is required
-            self.changed.append(InApp(app, AlterField(model, name, _with_null(field))))
-        said: dict[str, Any] = {"default": default} if default else {}
-        said |= {"several": True} if forget else {}
-        end = ForgetSite(model, name, **said, **_unless_required(field))
-        self.removed += [InApp(app, end), InApp(app, operation)]
-
-
-def is_required_now(state: ProjectState, app: str, operation: Any) -> bool:
-    """Tell whether an operation lets a site be required that rows could be without."""
-    if isinstance(operation, AddField):
-        return not operation.field.null
-    if not isinstance(operation, AlterField) or not isinstance(operation.field, SiteField):
-        return False
-    before = state.models[app, operation.model_name_lower].fields[operation.name]
-    return before.null and not operation.field.null
-
-
-def _unless_required(field: Any) -> dict[str, Any]:
-    return {"required": False} if field.null else {}
-
-
-def _with_null(field: Any) -> Any:
-    field = field.clone()
-    field.null = True
-    return field
-
-
-def as_text(migration: Migration) -> str:
-    """Return the source of a migration."""
-    return MigrationWriter(migration).as_string() + ORDER

@@ -10,7 +10,8 @@ from django.db import connections, router
 from sitefleet.checking import look_into
 from sitefleet.conf import find_problems, get_conf
 from sitefleet.models import SiteConfig
-from sitefleet.scoping.rls.status import look, problems
+from sitefleet.scoping.rls.problems import problems
+from sitefleet.scoping.rls.status import look
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

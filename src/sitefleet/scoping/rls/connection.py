@@ -18,13 +18,23 @@ from typing import TYPE_CHECKING, Any
 from sitefleet.conf import find_problems, get_conf
 from sitefleet.exceptions import CrossSiteWrite, SiteRequired
 from sitefleet.scoping.rls.policies import VARIABLE
-from sitefleet.scoping.rls.told import NOTHING, Told
+from sitefleet.scoping.rls.told import AHEAD, CROSSING, NO_SITE, NOTHING, Told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-#: Of these some refuse to run in a transaction, so they share their message with nothing.
-_ALONE = re.compile(r"\s*(?:VACUUM|CREATE|ALTER|DROP|REINDEX|CLUSTER)\b", re.IGNORECASE)
+#: Of these some refuse to run in a transaction, so they share their message with nothing. But for
+#: the last one they ask no policy.
+_ALONE = re.compile(
+    rf"{AHEAD}(?:(?:VACUUM|ALTER|DROP|REINDEX|CLUSTER)\b"
+    r"|CREATE\s+(?:DATABASE|TABLESPACE|SUBSCRIPTION|(?:UNIQUE\s+)?INDEX\s+CONCURRENTLY)\b"
+    r"|DO\b.*\b(?:COMMIT|ROLLBACK)\b)",
+    re.IGNORECASE | re.DOTALL,
+)
+#: What may end the transaction that it runs in: it has one of its own where the site stays.
+_CALL = re.compile(rf"{AHEAD}CALL\b", re.IGNORECASE | re.DOTALL)
+#: The function of PostgreSQL in which a new row is refused: execMain.c.
+_OF_POLICIES = "ExecWithCheckOptions"
 
 
 class TellingCursor:
@@ -41,13 +51,15 @@ class TellingCursor:
         try:
             if wanted is NOTHING:
                 return parent.execute(query, params, **options)
-            alone = not told.in_transaction and _ALONE.match(text)
-            if alone and not told.stays(wanted):
-                return parent.execute(query, params, **options)
-            if alone or not self._shares():
-                with told.apart(wanted):
+            if not told.in_transaction and _ALONE.match(text):
+                wanted = None if wanted is CROSSING else wanted
+                if not told.stays(wanted):
                     return parent.execute(query, params, **options)
-            self._execute_together(told, wanted, text, params, options)
+            elif self._shares() and not (told.stays(wanted) and _CALL.match(text)):
+                self._execute_together(told, wanted, text, params, options)
+                return self
+            with told.apart(wanted):
+                return parent.execute(query, params, **options)
         except BaseException as error:  # an interrupt may come behind what was told
             told.forget()
             explain(error, told)
@@ -55,7 +67,6 @@ class TellingCursor:
         finally:
             if ";" in text:  # whatever its other statements have done
                 told.forget()
-        return self
 
     def _shares(self) -> bool:
         """Tell whether several statements can go in one message, with the parameters in them."""
@@ -98,6 +109,69 @@ class TellingCursor:
             yield
 
 
+class TellingNamedCursor(TellingCursor):
+    """What `equip` adds to cursors with a name: their rows are found while they are fetched."""
+
+    withhold: bool
+    declared: Any = NOTHING
+
+    def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
+        """Declare it for the current site, and for the transaction at most that it is in."""
+        told = self.connection.sitefleet
+        if self.withhold and told.in_transaction:
+            # Held rows are found by COMMIT, and would be those of the site that is told last.
+            self._withhold = False
+        self.declared = told.site()
+        try:
+            return super().execute(query, params, **options)
+        except BaseException:
+            self._described = False  # it may have failed in COMMIT: there is nothing to close
+            raise
+
+    def _shares(self) -> bool:
+        return False
+
+    @contextmanager
+    def _as_declared(self) -> Iterator[None]:
+        told = self.connection.sitefleet
+        try:
+            if not self.withhold:
+                told.back_to(self.declared)
+            yield
+        except Exception as error:
+            explain(error, told)
+            raise
+
+    def fetchone(self) -> Any:
+        """Fetch a row of the site that it was declared for."""
+        parent: Any = super()
+        with self._as_declared():
+            return parent.fetchone()
+
+    def fetchmany(self, size: int = 0) -> Any:
+        """Fetch rows of the site that it was declared for."""
+        parent: Any = super()
+        with self._as_declared():
+            return parent.fetchmany(size)
+
+    def fetchall(self) -> Any:
+        """Fetch the other rows of the site that it was declared for."""
+        parent: Any = super()
+        with self._as_declared():
+            return parent.fetchall()
+
+    def __next__(self) -> Any:
+        parent: Any = super()
+        with self._as_declared():
+            return parent.__next__()
+
+    def scroll(self, value: int, mode: str = "relative") -> None:
+        """Go past rows of the site that it was declared for."""
+        parent: Any = super()
+        with self._as_declared():
+            parent.scroll(value, mode)
+
+
 @contextmanager
 def telling(told: Told, text: str) -> Iterator[None]:
     """Tell the connection the site for a statement, in a message of its own."""
@@ -121,16 +195,15 @@ def tell_named_cursors(
     many: bool,  # noqa: FBT001 - as Django calls it
     context: dict[str, Any],
 ) -> Any:
-    """Tell the site for the cursors of ``iterator()``, a class that Django takes as it is.
+    """Let the cursors of ``iterator()``, whose class Django knows, follow the current site too.
 
     An execute wrapper of Django.
     """
     cursor = context["cursor"].cursor
-    raw = cursor.connection
-    if isinstance(cursor, TellingCursor) or not hasattr(raw, "sitefleet"):
-        return execute(sql, params, many, context)
-    with telling(raw.sitefleet, as_text(sql, raw)):
-        return execute(sql, params, many, context)
+    if hasattr(cursor.connection, "sitefleet"):
+        factory: type = type(cursor)
+        cursor.__class__ = _telling_class(factory)
+    return execute(sql, params, many, context)
 
 
 def equip(connection: Any, **_: Any) -> None:
@@ -156,14 +229,15 @@ def equip(connection: Any, **_: Any) -> None:
 
 def explain(error: BaseException, told: Told) -> None:
     """Raise our error for one of PostgreSQL's policies. Raises SiteRequired, CrossSiteWrite."""
-    state, text = getattr(error, "sqlstate", None), str(error)
-    if told.site() is None:
-        empty = state == "22P02" and '""' in text.partition("\n")[0]
-        if empty or (state == "42704" and VARIABLE in text):
+    state, diag = getattr(error, "sqlstate", None), getattr(error, "diag", None)
+    text = str(getattr(diag, "message_primary", ""))
+    # Nothing here goes by words of PostgreSQL's, which has many languages.
+    if (state == "22P02" and NO_SITE in text) or (state == "42704" and VARIABLE in text):
+        if told.site() is None:
             message = "PostgreSQL was asked for rows of a site, and its connection has none."
             raise SiteRequired(message) from error
-    if state == "42501" and "violates row-level security policy" in text:
-        raise CrossSiteWrite(f"PostgreSQL: {text.partition(chr(10))[0]}.") from error
+    elif state == "42501" and getattr(diag, "source_function", "") == _OF_POLICIES:
+        raise CrossSiteWrite(f"PostgreSQL: {text}.") from error
 
 
 def as_text(query: Any, raw: Any) -> str:
@@ -179,4 +253,5 @@ def as_text(query: Any, raw: Any) -> str:
 def _telling_class(factory: type) -> type:
     if issubclass(factory, TellingCursor):
         return factory
-    return type(factory.__name__, (TellingCursor, factory), {})
+    kind = TellingNamedCursor if hasattr(factory, "withhold") else TellingCursor
+    return type(factory.__name__, (kind, factory), {})

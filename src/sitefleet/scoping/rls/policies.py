@@ -17,13 +17,19 @@ from django.contrib.sites.models import Site
 from sitefleet.scoping.scopes import Kind, Use
 
 if TYPE_CHECKING:
-    from django.db.models import Model
-
     from sitefleet.scoping.scopes import Scope
 
 #: What a connection is told its site by.
 VARIABLE = "sitefleet.site_id"
 OF_SITE, SHARED, OF_ROLE = "sitefleet_site", "sitefleet_shared", "sitefleet_all"
+OURS = {OF_SITE, SHARED, OF_ROLE}
+#: Tables with policies of ours that read a table: its own, and those of rows that go with its rows.
+_READERS = """
+SELECT DISTINCT polrelid::regclass::text
+FROM pg_depend JOIN pg_policy p ON p.oid = objid
+WHERE classid = 'pg_policy'::regclass AND refclassid = 'pg_class'::regclass
+  AND refobjid = to_regclass(%s) AND polname = ANY(%s) ORDER BY 1
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +94,8 @@ def enable(scope: Scope, connection: Any, role: str) -> list[str]:
     ]
 
 
-def disable(model: type[Model], connection: Any) -> list[str]:
-    """Return the statements that undo `enable`."""
-    table = connection.ops.quote_name(model._meta.db_table)
+def disable(table: str) -> list[str]:
+    """Return the statements that undo `enable`; the table is quoted."""
     return [
         f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY",
         f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY",
@@ -98,10 +103,21 @@ def disable(model: type[Model], connection: Any) -> list[str]:
     ]
 
 
+def readers(table: str, connection: Any) -> list[str]:
+    """Return the tables whose policies of ours a table, which is quoted, would take with it."""
+    with connection.cursor() as cursor:
+        cursor.execute(_READERS, [table, sorted(OURS)])
+        return [row[0] for row in cursor.fetchall()]
+
+
 def normal_form(expression: str, table: str) -> str:
     """Return an expression so that ours equals what PostgreSQL shows of it (``pg_get_expr``)."""
     text = expression.lower().replace(" as current_setting", "").replace("::text", "")
-    return re.sub(r'[\s()"]', "", text).replace(f"{table.lower()}.", "")
+    # The schema of a table is shown or not, as the search_path has it.
+    text = re.sub(r'(\bfrom\s+)(?:"[^"]+"|\w+)\.', r"\1", text)
+    text = re.sub(r'[\s()"]', "", text)
+    whole = re.sub(r'[\s"]', "", table.lower())
+    return text.replace(f"{whole}.", "").replace(f"{whole.rpartition('.')[2]}.", "")
 
 
 def _drop(table: str) -> list[str]:

@@ -1,25 +1,27 @@
-"""What a database has of row-level security, and what is wrong with that."""
+"""What a database has of row-level security."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from django.apps import apps
 from django.db import router
 
 from sitefleet.conf import get_conf
 from sitefleet.scoping.rls import catalog
-from sitefleet.scoping.rls.policies import normal_form, policies, why_not
+from sitefleet.scoping.rls.policies import OURS, normal_form, policies, why_not
 from sitefleet.scoping.scopes import Kind, scopes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from django.db.models import Model
+
     from sitefleet.scoping.scopes import Scope
 
-#: By major version: the minor one from which on statistics do not tell of hidden rows.
-#: CVE-2025-8713, https://www.postgresql.org/support/security/CVE-2025-8713/
-MENDED = {13: 22, 14: 19, 15: 14, 16: 10, 17: 6}
+#: `Table.kind` of one whose rows belong to no site.
+NO_KIND = "none"
 
 
 @dataclass(slots=True)
@@ -49,6 +51,10 @@ class Table:
     """Whether the role for all sites may read it."""
     views: list[str] = field(default_factory=list)
     """Views that show its rows of all sites."""
+    children: list[str] = field(default_factory=list)
+    """Partitions, and tables that inherit, which the role may read past its policies."""
+    stray: bool = False
+    """Whether it is under row-level security though its rows belong to no site by a column."""
 
 
 @dataclass(slots=True)
@@ -64,21 +70,14 @@ class Status:
     """Whether the role has the rights of `all_sites` without asking."""
     may_cross: bool
     version: tuple[int, int]
+    defaults: list[str]
+    """Roles and databases, as in ``ROLE x``, whose connections begin with a site."""
     tables: list[Table]
 
     @property
     def sees_all(self) -> bool:
         """Whether the role sees the rows of all sites, as the one for migrations must."""
         return self.bypasses or self.inherits
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that is wrong, as its system check says it."""
-
-    id: str
-    message: str
-    hint: str
 
 
 def look(connection: Any) -> Status:
@@ -89,7 +88,8 @@ def look(connection: Any) -> Status:
         for scope in sorted(scopes, key=lambda scope: scope.label)
         if router.allow_migrate_model(connection.alias, scope.model) and scope.model._meta.managed
     ]
-    facts = catalog.read(connection, [scope.table for scope in found], role)
+    models = managed_models(connection.alias)
+    facts = catalog.read(connection, [model._meta.db_table for model in models], role)
     user, bypasses, inherits, member = facts.role
     return Status(
         role=user,
@@ -98,8 +98,47 @@ def look(connection: Any) -> Status:
         inherits=bool(inherits),
         may_cross=bool(member),
         version=divmod(connection.pg_version, 10_000),
-        tables=[_table(scope, connection, facts, role) for scope in found],
+        defaults=facts.defaults,
+        tables=[
+            *(_table(scope, connection, facts, role) for scope in found),
+            *_strays(models, {scope.table for scope in found}, facts),
+        ],
     )
+
+
+def managed_models(using: str) -> list[type[Model]]:
+    """Return the models whose tables migrations make in a database."""
+    return [
+        model
+        for model in apps.get_models(include_auto_created=True)
+        if model._meta.managed
+        and not model._meta.proxy
+        and router.allow_migrate_model(using, model)
+    ]
+
+
+def _strays(models: list[type[Model]], known: set[str], facts: catalog.Facts) -> Iterator[Table]:
+    """Find tables of models that were taken out of `scopes`, and are still locked."""
+    for model in models:
+        opts = model._meta
+        if opts.db_table not in known and _is_locked(opts.db_table, facts):
+            enabled, forced, owner = facts.tables[opts.db_table][:3]
+            yield Table(
+                opts.label,
+                opts.db_table,
+                NO_KIND,
+                exists=True,
+                enabled=enabled,
+                forced=forced,
+                owner=owner,
+                stray=True,
+            )
+
+
+def _is_locked(table: str, facts: catalog.Facts) -> bool:
+    """Tell whether a table has policies of ours, or what a column leaves that was dropped."""
+    own = facts.policies.get(table, {})
+    return bool(OURS & set(own)) or (not own and table in facts.tables and facts.tables[table][1])
 
 
 def _table(scope: Scope, connection: Any, facts: catalog.Facts, role: str) -> Table:
@@ -108,6 +147,7 @@ def _table(scope: Scope, connection: Any, facts: catalog.Facts, role: str) -> Ta
     row = facts.tables.get(name)
     if row is None or table.guard_only:
         table.exists = row is not None
+        table.stray = _is_locked(name, facts)
         return table
     table.exists = True
     table.enabled, table.forced, table.owner, table.binds, table.truncate, readable = row
@@ -117,6 +157,7 @@ def _table(scope: Scope, connection: Any, facts: catalog.Facts, role: str) -> Ta
         table.policies = _compare(scope, connection, facts, role)
         table.unused = facts.unused.get(name, [])
         table.views = facts.views.get(name, [])
+        table.children = facts.children.get(name, [])
     return table
 
 
@@ -135,110 +176,3 @@ def _compare(scope: Scope, connection: Any, facts: catalog.Facts, role: str) -> 
         if (command, roles, *shown) != wanted:
             return f"{policy.name} is another one"
     return f"{', '.join(sorted(there))} shows more" if there else ""
-
-
-def problems(status: Status, *, serves: bool = True) -> Iterator[Problem]:
-    """Return all that is wrong; ``serves``: the role serves the sites, and does not migrate."""
-    if serves:
-        yield from _problems_of_role(status)
-    yield from _problems_of_locks(status)
-    yield from _problems_beside(status)
-
-
-def _problems_of_role(status: Status) -> Iterator[Problem]:
-    role, all_sites = status.role, status.all_sites
-    if status.bypasses:
-        yield Problem(
-            "sitefleet.W444",
-            f"Row-level security does not bind the role {role}: a superuser, or BYPASSRLS.",
-            f"Log in as another one: CREATE ROLE fleet_app LOGIN NOINHERIT IN ROLE {all_sites};",
-        )
-    elif status.inherits:
-        yield Problem(
-            "sitefleet.W445",
-            f"The role {role} inherits the rights of {all_sites}: it sees the rows of all sites.",
-            f"ALTER ROLE {role} NOINHERIT; from PostgreSQL 16 on also"
-            f" GRANT {all_sites} TO {role} WITH INHERIT FALSE, SET TRUE;",
-        )
-    if all_sites and not status.may_cross and not status.bypasses:
-        yield Problem(
-            "sitefleet.W446",
-            f"The role {role} cannot become {all_sites}: cross_site() fails.",
-            f"CREATE ROLE {all_sites} NOLOGIN; GRANT {all_sites} TO {role};",
-        )
-
-
-def _problems_of_locks(status: Status) -> Iterator[Problem]:
-    tables = [table for table in status.tables if table.exists and not table.guard_only]
-    open_ones = [table for table in tables if not table.enabled]
-    locked = [table for table in tables if table.enabled]
-    yield from _each(
-        "sitefleet.W447",
-        "without row-level security",
-        open_ones,
-        "A migration with EnableRLS, or: manage.py rls enable",
-    )
-    yield from _each(
-        "sitefleet.W448",
-        "whose owner row-level security does not bind",
-        [table for table in locked if not table.forced],
-        "manage.py rls enable",
-    )
-    for table in locked:
-        if table.policies:
-            yield Problem(
-                "sitefleet.W449",
-                f"Policies on {table.table} are not as expected: {table.policies}.",
-                f"manage.py rls enable {table.model}",
-            )
-
-
-def _problems_beside(status: Status) -> Iterator[Problem]:
-    locked = [table for table in status.tables if table.enabled]
-    yield from _each(
-        "sitefleet.W450",
-        "without an index that begins with the site",
-        [table for table in locked if not table.index],
-        "Meta.indexes with the site's field first, or db_index=True on it.",
-    )
-    for table in locked:
-        if table.unused:
-            yield Problem(
-                "sitefleet.W451",
-                f"Under row-level security these indexes on {table.table} are not used, as their"
-                f" operators are not leakproof: {', '.join(table.unused)}.",
-                "Keep what is searched in a table without row-level security, or put the site"
-                " first into the index (btree_gin, btree_gist).",
-            )
-        if table.views:
-            yield Problem(
-                "sitefleet.W453",
-                f"Views show the rows of {table.table} of all sites: {', '.join(table.views)}.",
-                f"ALTER VIEW {table.views[0]} SET (security_invoker = true); a materialised view"
-                " needs a column of the site, and a view with a condition on it.",
-            )
-    major, minor = status.version
-    if minor < MENDED.get(major, 0):
-        yield Problem(
-            "sitefleet.W454",
-            f"PostgreSQL {major}.{minor} tells of hidden rows in its statistics (CVE-2025-8713).",
-            f"Update it to {major}.{MENDED[major]} or later.",
-        )
-    yield from _each(
-        "sitefleet.W452",
-        f"which {status.role} may TRUNCATE, all sites at once",
-        [table for table in locked if table.truncate and not status.sees_all],
-        f"REVOKE TRUNCATE ON {{table}} FROM {status.role};",
-    )
-    yield from _each(
-        "sitefleet.W455",
-        f"which {status.all_sites} may not read, so that cross_site() fails",
-        [table for table in locked if not table.readable],
-        f"GRANT SELECT, INSERT, UPDATE, DELETE ON {{table}} TO {status.all_sites};",
-    )
-
-
-def _each(identifier: str, what: str, tables: list[Table], hint: str) -> Iterator[Problem]:
-    if tables:
-        names = ", ".join(table.table for table in tables)
-        yield Problem(identifier, f"Tables {what}: {names}.", hint.replace("{table}", names))

@@ -21,45 +21,65 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 #: libpq's PGTransactionStatusType.
-IDLE, IN_ERROR = 0, 3
+IDLE, IN_TRANSACTION, IN_ERROR = 0, 2, 3
 #: What a connection may have been told, beside the id of a site; None: no site.
 CROSSING, UNKNOWN, NOTHING = object(), object(), object()
+#: What PostgreSQL is told in place of an id. It is no number, and stands in the error so.
+NO_SITE = "no site"
+#: What may stand ahead of the first word of a statement.
+AHEAD = r"(?:\s|--[^\n]*\n|/\*.*?\*/)*"
 
 #: These are about transactions and settings, or no policy is asked for them. All but those of the
 #: first line may change what the connection has been told.
 _CONTROL = re.compile(
-    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(?:(SAVEPOINT|RELEASE|SHOW|TRUNCATE)"
+    rf"{AHEAD}(?:(SAVEPOINT|RELEASE|SHOW|TRUNCATE)"
     r"|ROLLBACK|COMMIT|BEGIN|START|END|ABORT|SET|RESET|DISCARD|PREPARE\s+TRANSACTION)\b[^;]*;?\s*$",
     re.IGNORECASE | re.DOTALL,
 )
-_HOME = (
-    "SELECT current_setting('role'),"
-    " (SELECT pg_has_role(current_user, oid, 'USAGE') FROM pg_roles WHERE rolname = %s)"
+#: PostgreSQL keeps the role to come back to itself: so a ROLLBACK TO undoes both, and a role that
+#: somebody has SET is not undone. Nothing is done where the role sees all rows anyhow.
+_ENTER = (
+    "SELECT set_config('sitefleet.role', current_setting('role'), true),"
+    " set_config('role', {role}, true) WHERE NOT pg_has_role({role}, 'USAGE')"
+)
+_LEAVE = (
+    "SELECT set_config('role', current_setting('sitefleet.role'), true),"
+    " set_config('sitefleet.role', '', true)"
+    " WHERE current_setting('role') = {role} AND current_setting('sitefleet.role', true) <> ''"
 )
 
 
 class Told:
     """What one connection of psycopg has been told."""
 
-    __slots__ = ("by_session", "finding", "home", "local", "plain", "raw", "session", "transaction")
+    __slots__ = (
+        "by_session",
+        "crossed",
+        "finding",
+        "local",
+        "plain",
+        "raw",
+        "session",
+        "transaction",
+    )
 
     def __init__(self, raw: Any, *, by_session: bool) -> None:
         self.raw = raw
         self.plain, self.transaction = raw.cursor_factory, raw.transaction
         self.by_session = by_session
-        self.session: Any = None
-        """Outside of transactions."""
+        self.session: Any = UNKNOWN
+        """Outside of transactions; options, ``ALTER ROLE`` and other clients may have said it."""
         self.local: Any = NOTHING
         """In this transaction."""
-        self.home: tuple[str, bool] | None = None
-        """The role outside of `cross_site`, and whether it sees all rows; None: not known yet."""
+        self.crossed = False
+        """Whether this transaction may have the role that sees all rows."""
         self.finding = False
 
     def wanted(self, query: Any) -> Any:
         """Return what is to be told ahead of a statement; NOTHING where that is not needed."""
         status = self.raw.pgconn.transaction_status
         if status == IDLE:
-            self.local = NOTHING
+            self._begin()
         control = _CONTROL.match(query)
         if control is not None:
             if control[1] is None:
@@ -69,6 +89,10 @@ class Told:
             return NOTHING
         site = self.site()
         return NOTHING if site == self.effective else site
+
+    def _begin(self) -> None:
+        """Nothing is left of the last transaction."""
+        self.local, self.crossed = NOTHING, False
 
     @property
     def effective(self) -> Any:
@@ -88,16 +112,13 @@ class Told:
     def message(self, wanted: Any) -> list[str]:
         """Return the statements that tell it."""
         local = "" if self.stays(wanted) else "LOCAL "
-        site = "" if wanted is None or wanted is CROSSING else int(wanted)
+        site = NO_SITE if wanted is None or wanted is CROSSING else int(wanted)
         found = [f"SET {local}{VARIABLE} = '{site}'"]
         if wanted is CROSSING:
-            home, free = self._find_home()
-            if not free:
-                found.append(f"SET LOCAL ROLE {_quoted(get_conf().RLS_ROLE)}")
-        elif self.home is not None and self.effective in (CROSSING, UNKNOWN):
-            home, free = self.home
-            if not free:
-                found.append(f"SET LOCAL ROLE {home if home == 'none' else _quoted(home)}")
+            self.crossed = True
+            found.append(_ENTER.format(role=_role()))
+        elif self.crossed and self.effective in (CROSSING, UNKNOWN):
+            found.append(_LEAVE.format(role=_role()))
         return found
 
     def note(self, wanted: Any, *, stays: bool, in_transaction: bool) -> None:
@@ -117,7 +138,7 @@ class Told:
     def noticed(self, *args: Any, **options: Any) -> Iterator[Any]:
         """Stand in for the connection's ``transaction()``, whose statements are no cursor's."""
         if self.raw.pgconn.transaction_status == IDLE:
-            self.local = NOTHING
+            self._begin()
         try:
             with self.transaction(*args, **options) as transaction:
                 yield transaction
@@ -140,8 +161,20 @@ class Told:
         self.note(wanted, stays=stays, in_transaction=in_transaction)
         yield
 
+    def back_to(self, declared: Any) -> None:
+        """Tell it what the named cursor of this transaction was declared under, for its FETCH."""
+        if self.raw.pgconn.transaction_status != IN_TRANSACTION:
+            return
+        if declared is not NOTHING and declared != self.effective:
+            self._say(declared)
+            self.note(declared, stays=False, in_transaction=True)
+
     def _say(self, wanted: Any) -> None:
-        self.plain(self.raw).execute("; ".join(self.message(wanted)))
+        message = self.message(wanted)
+        # In a pipeline each message is one statement.
+        together = not self.raw.pgconn.pipeline_status
+        for text in ["; ".join(message)] if together else message:
+            self.plain(self.raw).execute(text)
 
     def site(self) -> Any:
         """Return what statements are for here; NOTHING where it is being looked for."""
@@ -160,19 +193,14 @@ class Told:
         finally:
             self.finding = False
 
-    def _find_home(self) -> tuple[str, bool]:
-        role = get_conf().RLS_ROLE
-        if self.home is None:
-            row = self.plain(self.raw).execute(_HOME, [role]).fetchone()
-            self.home = row[0], bool(row[1])
-        if not role and not self.home[1]:
-            message = (
-                "cross_site() sees the rows of all sites through a role of PostgreSQL, and"
-                " SITEFLEET['RLS_ROLE'] names none."
-            )
-            raise SiteRequired(message)
-        return self.home
 
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+def _role() -> str:
+    """Return the role that sees all rows, as SQL. Raises SiteRequired where there is none."""
+    role = get_conf().RLS_ROLE
+    if not role:
+        message = (
+            "cross_site() sees the rows of all sites through a role of PostgreSQL, and"
+            " SITEFLEET['RLS_ROLE'] names none."
+        )
+        raise SiteRequired(message)
+    return "'" + role.replace("'", "''") + "'"

@@ -6,14 +6,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.contrib.sites.models import Site
-from django.db.models import AutoField, FileField
+from django.db.models import NOT_PROVIDED, AutoField, FileField
 
 from sitefleet.exceptions import TransferRefused
+from sitefleet.scoping.scopes import Kind
 from sitefleet.scoping.transfer import media
 from sitefleet.scoping.transfer.graph import Graph, Node, key_of, space_of, target_of
 
 #: Keys of the site that comes in, for what says to which site a row belongs.
 OWN_SITE = "own site"
+#: Of a generic reference: it depends on the model.
+HOME_OF_ANY = "any"
 
 
 @dataclass(slots=True)
@@ -24,12 +27,20 @@ class Column:
     space: str = ""
     """Where its new values are found; empty: it is taken as it is."""
     target: Any = None
-    is_link: bool = False
+    home: str = ""
+    """Where the new values are found by which a row belongs to the site; empty: by none."""
     is_late: bool = False
     is_key: bool = False
     """Whether it is a key that the database gives."""
     kind: str = ""
     """The attribute that says of which model a generic reference is."""
+    targets: set[Any] = field(default_factory=set)
+    """Of a generic reference: the models by whose rows a row belongs to the site."""
+
+    @property
+    def is_link(self) -> bool:
+        """Tell whether a row may belong to the site by it."""
+        return bool(self.home)
 
     @property
     def label(self) -> str:
@@ -121,7 +132,8 @@ def _facts(label: str, facts: Any) -> tuple[list[str], int]:
 
 def _refuse_without_default(fields: list[Any]) -> None:
     for item in fields:
-        if not (item.has_default() or item.null or item.blank or isinstance(item, AutoField)):
+        given = item.has_default() or getattr(item, "db_default", NOT_PROVIDED) is not NOT_PROVIDED
+        if not (given or item.null or item.blank or isinstance(item, AutoField)):
             message = f"The file has no {item.model._meta.label}.{item.name}, which needs a value."
             raise TransferRefused(message)
 
@@ -129,17 +141,24 @@ def _refuse_without_default(fields: list[Any]) -> None:
 def _column(item: Any, node: Node, graph: Graph, storages: dict[str, Any]) -> Column:
     if item.name in node.generics:
         kind = node.model._meta.get_field(node.generics[item.name])
-        link = any(entry.generic is not None for entry in node.links)
-        return Column(item, kind=kind.attname, is_link=link)  # type: ignore[union-attr]
+        links = {entry.target for entry in node.links if entry.generic is not None}
+        home = HOME_OF_ANY if links else ""
+        return Column(item, kind=kind.attname, home=home, targets=links)  # type: ignore[union-attr]
     if item.remote_field is not None:
         target = target_of(item)
         link = any(entry.field == item.name for entry in node.links)
-        own = link and target is Site
-        space = OWN_SITE if own else space_of(target, key_of(item))
-        return Column(item, space, target, is_link=link, is_late=item.name in node.late)
+        space = OWN_SITE if link and target is Site else space_of(target, key_of(item))
+        home = home_of(graph.nodes.get(target), space) if link else ""
+        return Column(item, space, target, home=home, is_late=item.name in node.late)
     if isinstance(item, FileField) and not media.has_folders(item.storage):
         return Column(item, f"file:{media.name_of(item, storages)}")
     return Column(item, is_key=item.primary_key and isinstance(item, AutoField))
+
+
+def home_of(node: Node | None, space: str) -> str:
+    """Return where the keys of rows of a model are that came in, without those that are shared."""
+    shared = node is not None and node.scope is not None and node.scope.kind is Kind.SHARED
+    return f"own:{space}" if shared else space
 
 
 def _spaces(node: Node, graph: Graph) -> dict[str, str]:

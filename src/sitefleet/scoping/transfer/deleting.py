@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.apps import apps
 from django.contrib.sites.models import Site
 from django.db import models, transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, ProtectedError, RestrictedError
 
 from sitefleet.current import override_site
 from sitefleet.exceptions import TransferRefused
@@ -19,7 +19,8 @@ from sitefleet.scoping.crossing import unguarded
 from sitefleet.scoping.scopes import scopes
 from sitefleet.scoping.transfer import media
 from sitefleet.scoping.transfer.export import count
-from sitefleet.scoping.transfer.graph import Graph, Node, find_graph, key_of, target_of
+from sitefleet.scoping.transfer.finding import find_graph
+from sitefleet.scoping.transfer.graph import Graph, Node, key_of, target_of
 from sitefleet.scoping.transfer.wishes import quiet
 
 if TYPE_CHECKING:
@@ -45,9 +46,9 @@ def delete_site(
     graph = find_graph()
     try:
         with registry_lock(graph.using):
-            counts = _delete(graph, site, progress or quiet, dry_run=dry_run)
-            if with_media and not dry_run:
+            if with_media and not dry_run:  # before the hooks of others, which may raise
                 transaction.on_commit(partial(media.purge, int(site.pk)), using=graph.using)
+            counts = _delete(graph, site, progress or quiet, dry_run=dry_run)
     finally:
         resolver.reset()
     return counts
@@ -74,8 +75,16 @@ def _delete(graph: Graph, site: Site, progress: Progress, *, dry_run: bool) -> d
         counts |= {"sitefleet.Alias": row.fleet_aliases.count(), "sitefleet.SiteConfig": 1}
         counts["sites.Site"] = 1
         if not dry_run:
-            row.delete()
+            _delete_last(row)
     return {label: number for label, number in sorted(counts.items()) if number}
+
+
+def _delete_last(row: Site) -> None:
+    try:
+        row.delete()
+    except (ProtectedError, RestrictedError) as error:
+        message = f"Rows have come in while {row.name} was being deleted: try again."
+        raise TransferRefused(message) from error
 
 
 def _members(graph: Graph, node: Node, site: int) -> QuerySet[Any]:

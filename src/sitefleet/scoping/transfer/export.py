@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import django
 from django.core.exceptions import ValidationError
-from django.db import connections, transaction
+from django.db import OperationalError, connections, transaction
 from django.db.models import Exists, FileField, OuterRef, Q
 from django.utils import timezone
 
@@ -18,8 +18,9 @@ from sitefleet.registry import get_config
 from sitefleet.scoping.scopes import Kind, scopes
 from sitefleet.scoping.transfer import media
 from sitefleet.scoping.transfer.fileformat import FORMAT, VERSION
+from sitefleet.scoping.transfer.finding import find_graph
 from sitefleet.scoping.transfer.generic import model_of
-from sitefleet.scoping.transfer.graph import Graph, Node, find_graph, key_of, space_of, target_of
+from sitefleet.scoping.transfer.graph import Graph, Node, key_of, space_of, target_of
 from sitefleet.scoping.transfer.keys import Keys, simple
 from sitefleet.scoping.transfer.references import describe
 from sitefleet.scoping.transfer.values import encode, final
@@ -44,14 +45,22 @@ def snapshot(using: str) -> Iterator[None]:
 
     Inside of another transaction it sees what that one sees.
     """
+    with repeatable(using), transaction.atomic(using):
+        yield
+
+
+@contextmanager
+def repeatable(using: str) -> Iterator[None]:
+    """Let the next transaction see one moment, all along; within a transaction do nothing.
+
+    On PostgreSQL one that writes what others have written meanwhile fails, see `is_overtaken`.
+    """
     connection = connections[using]
-    if connection.in_atomic_block:
-        with transaction.atomic(using):
-            yield
-        return
     before: Any = None
     raw: Any = None
-    if connection.vendor == "postgresql":
+    if connection.in_atomic_block:
+        pass
+    elif connection.vendor == "postgresql":
         connection.ensure_connection()
         raw = connection.connection
         before = raw.isolation_level
@@ -62,11 +71,19 @@ def snapshot(using: str) -> Iterator[None]:
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     try:
-        with transaction.atomic(using):
-            yield
+        yield
     finally:
         if raw is not None and connection.connection is raw and not raw.closed:
             raw.isolation_level = before
+
+
+def is_overtaken(error: OperationalError) -> bool:
+    """Tell whether a transaction failed as others were faster: it may be tried again.
+
+    SQLSTATE 40001, serialization_failure, of the SQL standard.
+    """
+    cause = error.__cause__
+    return "40001" in (getattr(cause, "sqlstate", None), getattr(cause, "pgcode", None))
 
 
 def count(graph: Graph, site: int, *, alone: bool = False) -> dict[str, int]:

@@ -35,6 +35,9 @@ LINE = 64 * 2**20
 CHUNK = 96 * 1024
 #: Text is seldom packed to less than a fiftieth; what claims more is a bomb.
 RATIO, RATIO_FROM = 400, 64 * 2**20
+#: Bytes of the name of a file or folder, which file systems have as their limit, and how many of
+#: these a path may have.
+NAME, FOLDERS = 255, 64
 GZIP = b"\x1f\x8b"
 
 Record = dict[str, Any]
@@ -72,6 +75,7 @@ def read(stream: IO[bytes]) -> Iterator[Record]:
         record = _record(line, number)
         if number == 1:
             _look_at_header(record)
+        _look_at_shape(record, number)
         if "digest" in record:
             if record["digest"] != digest.hexdigest() or next(lines, None) is not None:
                 message = "The file was changed on its way: its digest is another one."
@@ -117,6 +121,47 @@ def _look_at_header(record: Record) -> None:
             f" reads {VERSION}: update the older one of both."
         )
         raise TransferRefused(message)
+
+
+def _look_at_shape(record: Record, number: int) -> None:
+    """Refuse what would break those that read it, so that they need not look at it again."""
+    good = True
+    if "ref" in record:
+        good = _is_reference(record)
+    elif "file" in record:
+        good = _is_name(record["file"])
+    if not good:
+        message = f"Line {number} is not as an export has it."
+        raise TransferRefused(message)
+
+
+def _is_reference(record: Any, depth: int = 2) -> bool:
+    if not isinstance(record, dict) or depth == 0:
+        return False
+    key, people = record.get("key") or [], record.get("people") or {}
+    return (
+        isinstance(key, list)
+        and all(isinstance(part, str) and is_text(part) for part in key)
+        and is_text(record.get("email") or "")
+        and isinstance(people, dict)
+        and all(_is_reference(person, depth - 1) for person in people.values())
+    )
+
+
+def is_text(value: Any) -> bool:
+    """Tell whether a value is a text that a database takes."""
+    try:
+        return isinstance(value, str) and "\0" not in value and bool(value.encode() or True)
+    except UnicodeEncodeError:
+        return False
+
+
+def _is_name(name: Any) -> bool:
+    """Tell whether files may have a name; a storage asks whether they may be there."""
+    if not isinstance(name, str):
+        return False
+    parts = name.encode("utf-8", "surrogatepass").split(b"/")
+    return len(parts) <= FOLDERS and all(len(part) <= NAME for part in parts)
 
 
 class _Counted:

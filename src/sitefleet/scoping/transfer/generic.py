@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
@@ -20,9 +21,16 @@ if apps.is_installed("django.contrib.contenttypes"):  # without it its modules c
     GENERIC_KEYS, GENERIC_RELATIONS = (GenericForeignKey,), (GenericRelation,)
 
 
-def kind_of(model: type[Model], using: str) -> Any:
-    """Return the content type of a model."""
-    return ContentType.objects.db_manager(using).get_for_model(model)
+def kinds_of(model: type[Model], using: str) -> list[Any]:
+    """Return the content types of a model and of its proxies."""
+    kinds = []
+    for each in apps.get_models():
+        if each._meta.concrete_model is model:
+            with suppress(ContentType.DoesNotExist):
+                types = ContentType.objects.db_manager(using)
+                label, name = each._meta.app_label, each._meta.model_name
+                kinds.append(types.get_by_natural_key(label, name))
+    return kinds
 
 
 def model_of(pk: Any, using: str) -> type[Model] | None:

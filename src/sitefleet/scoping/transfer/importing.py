@@ -5,21 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
+from django.contrib.auth import get_user_model
 from django.contrib.sites.models import Site
 from django.db import IntegrityError, transaction
 
 from sitefleet.current import override_site
-from sitefleet.declared import declarations
 from sitefleet.exceptions import TransferRefused
 from sitefleet.models import registry_lock
-from sitefleet.registry import add_alias, add_site, configure_site, get_config
 from sitefleet.resolver import resolver
 from sitefleet.scoping.transfer import media
 from sitefleet.scoping.transfer.columns import OWN_SITE, plans_for
-from sitefleet.scoping.transfer.graph import find_graph, space_of
+from sitefleet.scoping.transfer.finding import find_graph
+from sitefleet.scoping.transfer.founding import found_site
+from sitefleet.scoping.transfer.graph import space_of
 from sitefleet.scoping.transfer.inserting import Inserter
 from sitefleet.scoping.transfer.keys import Keys
-from sitefleet.scoping.transfer.references import create_user, find, is_user
+from sitefleet.scoping.transfer.mapping import Mapping
+from sitefleet.scoping.transfer.receiving import Receiver
+from sitefleet.scoping.transfer.references import find
+from sitefleet.scoping.transfer.rights import may_be_unknown
 from sitefleet.scoping.transfer.values import decode, encode
 from sitefleet.scoping.transfer.wishes import Report, Wishes, quiet
 
@@ -45,9 +49,15 @@ def import_site(
     """
     wishes = wishes or Wishes()
     keys = Keys()
-    importer = Importer(wishes, keys, progress)
+    try:
+        importer = Importer(wishes, keys, progress)
+    except BaseException:
+        keys.close()
+        raise
     try:
         with registry_lock(importer.graph.using):
+            # The first of the hooks: when one of others raises, all has been committed.
+            transaction.on_commit(importer.keep, using=importer.graph.using)
             try:
                 importer.run(iter(records))
             except BaseException:
@@ -69,9 +79,12 @@ def import_site(
 
 def _why(label: str, error: IntegrityError) -> str:
     line = (str(error).splitlines() or [""])[0]
+    message = f"A row of {label} was refused by the database: {line}."
+    if "unique" not in line.lower() and "duplicate" not in line.lower():
+        return message
     return (
-        f"A row of {label} was refused by the database: {line}. What is unique in all the fleet"
-        " cannot be there twice: let the constraint include the site, or --exclude the model."
+        f"{message} What is unique in all the fleet cannot be there twice: let the constraint"
+        " include the site, or --exclude the model."
     )
 
 
@@ -85,10 +98,11 @@ class Importer:
         self.progress = progress or quiet
         self.report = Report()
         self.plans: dict[str, Plan | None] = {}
+        self.mapping = Mapping(wishes.map, self.graph.using)
         self.unknown: list[str] = []
         self.done = self.total = 0
         self.source = 0
-        self.receiver: media.Receiver | None = None
+        self.receiver: Receiver | None = None
         self.inserter: Inserter | None = None
 
     @property
@@ -103,18 +117,26 @@ class Importer:
             header, self.graph, self.storages, skip_unknown=self.wishes.skip_unknown
         )
         self.total = sum(plan.rows for plan in self.plans.values() if plan is not None)
-        site = self._make_site(header.get("site"))
+        self.source, site = found_site(header.get("site"), self.wishes)
+        self.keys.put(OWN_SITE, [(self.source, site.pk)])
+        self.keys.put(space_of(Site), [(self.source, site.pk)])
         self.report.site = site
         with override_site(site):
-            self.receiver = media.Receiver(
-                site.pk, self.keys, self.storages, save=not self.wishes.dry_run
+            lengths = media.find_lengths(self.graph.nodes.values(), self.storages)
+            self.receiver = Receiver(
+                site.pk, self.keys, self.storages, lengths, save=not self.wishes.dry_run
             )
             self.receiver.refuse_leftovers()
             self.inserter = Inserter(self.graph, self.keys, site.pk, self.wishes)
+            # To rows of these nothing has to wait.
+            self.inserter.finished |= {
+                label for label, plan in self.plans.items() if plan is None or not plan.rows
+            }
             if not header.get("media"):
                 self.inserter.no_media = True
             end = self._take(records, self.inserter, self.receiver)
             self._refuse_unknown()
+            self.mapping.refuse_unused()
             self.inserter.flush()
             self._refuse_less_than(end)
             self._fill_late()
@@ -122,55 +144,19 @@ class Importer:
         self.report.left_out = dict(self.inserter.left_out)
         self.report.files = self.receiver.count
 
+    def keep(self) -> None:
+        """Let the files stay, whatever comes."""
+        self.receiver = None
+
     def undo(self) -> None:
-        """Remove the files that have been saved."""
-        if self.receiver is not None:
-            self.receiver.undo()
-
-    # --- The site ------------------------------------------------------------
-
-    def _make_site(self, facts: Any) -> Site:
-        texts = ("slug", "name", "domain", "path_prefix", "theme", "urlconf")
-        good = isinstance(facts, dict) and all(isinstance(facts.get(name), str) for name in texts)
-        if not good or type(facts.get("id")) is not int:
-            message = "The file does not say what site it is."
-            raise TransferRefused(message)
-        wishes, same = self.wishes, self.wishes.domain is None
-        prefix = wishes.path_prefix
-        if prefix is None:
-            prefix = facts["path_prefix"] if same else ""
-        site = add_site(
-            wishes.slug or facts["slug"],
-            name=wishes.name or facts["name"],
-            domain=facts["domain"] if wishes.domain is None else wishes.domain,
-            path_prefix=prefix,
-            state=wishes.state,
-        )
-        self._configure(site, facts)
-        for alias in facts.get("aliases", ()) if same else ():
-            if not isinstance(alias, dict) or not isinstance(alias.get("name"), str):
-                message = "The file has an alias without a name."
-                raise TransferRefused(message)
-            add_alias(site, alias["name"], redirect=alias.get("redirect") is not False)
-        self.source = facts["id"]
-        self.keys.put(OWN_SITE, [(self.source, site.pk)])
-        self.keys.put(space_of(Site), [(self.source, site.pk)])
-        return get_config(site).site
-
-    def _configure(self, site: Site, facts: Record) -> None:
-        values = facts.get("settings")
-        if not isinstance(values, dict):
-            message = "The file has settings that are none."
-            raise TransferRefused(message)
-        if self.wishes.skip_unknown:
-            values = {name: value for name, value in values.items() if name in declarations()}
-        configure_site(site, theme=facts["theme"], urlconf=facts["urlconf"], settings=values)
+        """Remove the files that have been saved; once, as the id may be another site's by then."""
+        receiver, self.receiver = self.receiver, None
+        if receiver is not None:
+            receiver.undo()
 
     # --- Its records ---------------------------------------------------------
 
-    def _take(
-        self, records: Iterator[Record], inserter: Inserter, receiver: media.Receiver
-    ) -> Record:
+    def _take(self, records: Iterator[Record], inserter: Inserter, receiver: Receiver) -> Record:
         end: Record | None = None
         for record in records:
             if end is not None:
@@ -232,7 +218,11 @@ class Importer:
         if concrete is Site and key == self.source:
             return
         found = self._find(concrete, record, to)
-        if found is None:
+        if found is None and self.wishes.create_users and concrete is get_user_model():
+            self.keys.put_waiting(space_of(concrete, to), key, record)
+        elif found is None and may_be_unknown(concrete, self.graph.nodes):
+            pass
+        elif found is None:
             self._note_unknown(record)
         else:
             self.keys.put(space_of(concrete, to), [(key, encode(attributes[to], found))])
@@ -245,17 +235,8 @@ class Importer:
         if self.wishes.same_fleet:
             return record["pk"]
         using = self.graph.using
-        mapped = self.wishes.map.get(model._meta.label, {}).get(str(record["pk"]))
-        if mapped is not None:
-            row = model._base_manager.using(using).filter(pk=mapped).first()
-            if row is None:
-                message = f"--map names {model._meta.label} {mapped}, which is not here."
-                raise TransferRefused(message)
-            return getattr(row, to)
-        found = find(model, record, using, to_field=to)
-        if found is None and self.wishes.create_users and is_user(model):
-            return getattr(create_user(record, using), to)
-        return found
+        mapped = self.mapping.find(model, record["pk"], to)
+        return find(model, record, using, to_field=to) if mapped is None else mapped
 
     def _note_unknown(self, record: Record) -> None:
         if not self.wishes.drop_unknown:
@@ -290,7 +271,8 @@ class Importer:
         for label, pk, name, old, new in self.keys.late():
             model: Any = apps.get_model(label)
             if new is None:
-                if self.wishes.drop_unknown:
+                is_generic = model._meta.get_field(name).remote_field is None
+                if self.wishes.drop_unknown or is_generic:  # which may be stale in any database
                     continue
                 message = f"{label}.{name} refers to {old}, which is not in the file."
                 raise TransferRefused(message)

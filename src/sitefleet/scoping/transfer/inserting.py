@@ -1,23 +1,25 @@
-"""Rows are written in batches, past `save()` and its signals, under the guard, with new keys."""
+"""Rows are written in batches, with new keys; what they refer to is made to be of the site."""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from django.contrib.sites.models import Site
 from django.core.exceptions import ValidationError
 from django.db import connections
 from django.db.models import CharField, TextField
 from django.db.models.base import ModelState
 
 from sitefleet.exceptions import TransferRefused
-from sitefleet.scoping import guard
-from sitefleet.scoping.crossing import unguarded
+from sitefleet.scoping.transfer.columns import OWN_SITE, home_of
 from sitefleet.scoping.transfer.generic import model_of
 from sitefleet.scoping.transfer.graph import space_of
 from sitefleet.scoping.transfer.keys import simple
-from sitefleet.scoping.transfer.references import is_user
+from sitefleet.scoping.transfer.references import create_user
+from sitefleet.scoping.transfer.rights import gives_rights, take_away
 from sitefleet.scoping.transfer.values import decode, encode, final
+from sitefleet.scoping.transfer.writing import note_keys, write_rows
 
 if TYPE_CHECKING:
     from sitefleet.scoping.transfer.columns import Column, Plan
@@ -28,6 +30,15 @@ if TYPE_CHECKING:
 
 #: Rows that are written at once, at most.
 BATCH = 1000
+#: Bytes of rows that are written at once, about.
+WEIGHT = 4 * 2**20
+
+
+def _weight(value: Any) -> int:
+    """Return about how many bytes a value takes."""
+    if isinstance(value, (dict, list)):
+        return len(repr(value))
+    return len(value) if isinstance(value, str) else 8
 
 
 class LeftOut(Exception):
@@ -46,7 +57,8 @@ class Inserter:
         self.finished: set[str] = set()
         self.plan: Plan | None = None
         self._rows: list[list[Any]] = []
-        self._size = BATCH
+        self._size, self._weight = BATCH, 0
+        self._gives_rights = False
         self._models: dict[Any, Any] = {}
 
     @property
@@ -60,8 +72,13 @@ class Inserter:
             self.flush()
             self.finished.add(self.label)
             self.plan, self._size = plan, self._batch_size(plan)
+            self._gives_rights = not self.wishes.same_fleet and gives_rights(plan.node.model)
+        if self._gives_rights:
+            self.left_out[plan.node.label] += 1
+            return
         self._rows.append(values)
-        if len(self._rows) >= self._size:
+        self._weight += sum(map(_weight, values))
+        if len(self._rows) >= self._size or self._weight >= WEIGHT:
             self.flush()
 
     def _batch_size(self, plan: Plan) -> int:
@@ -78,7 +95,7 @@ class Inserter:
     def flush(self) -> None:
         """Write what has been taken. Raises TransferRefused."""
         plan, rows = self.plan, self._rows
-        self._rows = []
+        self._rows, self._weight = [], 0
         if plan is None or not rows:
             return
         news = self._new_values(plan, rows)
@@ -94,9 +111,8 @@ class Inserter:
             late.append(waiting)
         if not instances:
             return
-        self._free_keys(plan, instances)
-        self._insert(plan, instances)
-        self._note(plan, instances, olds, late)
+        write_rows(self.graph, plan, instances, self.site)
+        note_keys(self.keys, plan, instances, olds, late)
         self.written[plan.node.label] += len(instances)
 
     # --- Values --------------------------------------------------------------
@@ -111,8 +127,29 @@ class Inserter:
                 if isinstance(value, (dict, list)):
                     decode(column.field, value)  # which refuses it
                 if value is not None:
-                    wanted.setdefault(column.space, set()).add(value)
-        return {space: self.keys.get(space, olds) for space, olds in wanted.items()}
+                    for space in {column.space, column.home} - {""}:
+                        wanted.setdefault(space, set()).add(value)
+        return {space: self._known(space, olds) for space, olds in wanted.items()}
+
+    def _known(self, space: str, olds: set[Any]) -> dict[Any, Any]:
+        """Return new keys by old ones; accounts that are to be made are made when first needed."""
+        known = self.keys.get(space, olds)
+        if self.wishes.create_users and len(known) < len(olds):
+            for old, record in self.keys.take_waiting(space, olds - known.keys()):
+                to = str(record["to"])
+                user = create_user(record, self.graph.using)
+                new = encode(user._meta.get_field(to), getattr(user, to))
+                self.keys.put(space, [(old, new)])
+                known[old] = new
+        return known
+
+    def _belongs(self, plan: Plan, values: list[Any], news: News) -> bool:
+        """Tell whether a foreign key leads to a row that came in, or to the site itself."""
+        return any(
+            value is not None and simple(value) in news[column.home]
+            for column, value in zip(plan.columns, values, strict=True)
+            if column is not None and column.is_link and not column.kind
+        )
 
     def _instance(
         self, plan: Plan, values: list[Any], news: News
@@ -138,8 +175,13 @@ class Inserter:
                 made[name] = self._reference(column, value, news, late)
             else:
                 made[name] = decode(column.field, value)
+        own = not any(column and column.is_link for column in plan.columns)
         for column, value in generics:
-            made[column.field.attname] = self._generic(column, value, made, late)
+            made[column.field.attname], belongs = self._generic(column, value, made, late)
+            own = own or belongs
+        if not (own or self._belongs(plan, values, news)):
+            message = f"A row of {plan.node.label} belongs to nothing of the site."
+            raise TransferRefused(message)
         return self._complete(plan, made), old, late
 
     def _complete(self, plan: Plan, made: dict[str, Any]) -> Any:
@@ -147,23 +189,14 @@ class Inserter:
         made |= {item.attname: item.get_default() for item in plan.defaults}
         if plan.has_auto_key:
             made[node.model._meta.pk.attname] = None
-        self._look_at(plan, made)
+        if not self.wishes.same_fleet:
+            take_away(node.model, made)
         if node.scope is not None and node.scope.parent is None:
             made[node.scope.attname] = self.site
         instance: Any = node.model.__new__(node.model)  # without signals, which may open files
         instance._state = ModelState()  # noqa: SLF001 - what `__init__` does
         instance.__dict__.update(made)
         return instance
-
-    def _look_at(self, plan: Plan, made: dict[str, Any]) -> None:
-        links = [column for column in plan.columns if column and column.is_link]
-        if links and all(made.get(column.field.attname) is None for column in links):
-            message = f"A row of {plan.node.label} belongs to nothing of the site."
-            raise TransferRefused(message)
-        user = is_user(plan.node.model) and not self.wishes.same_fleet
-        if user and made.get("is_superuser"):
-            message = "The file has a superuser, who would own all the fleet."
-            raise TransferRefused(message)
 
     def _file(self, column: Column, value: Any, news: News) -> Any:
         """Return the name of a file that came along; of another one a row must not speak."""
@@ -182,11 +215,20 @@ class Inserter:
         if value is None:
             return decode(item, value)
         new = news[column.space].get(simple(value))
+        if new is None and column.space == OWN_SITE and self.wishes.same_fleet:
+            # What leads to several sites keeps the others, in the fleet where they are.
+            new = self.keys.get(space_of(Site), [value]).get(simple(value))
         if new is not None:
             return decode(item, new)
         if column.is_late and item.null:
             late.append((item.name, column.space, value))
             return None
+        if column.is_late and not self.wishes.drop_unknown:
+            message = (
+                f"{column.label} refers to {value!r}, which is the row itself or comes later, and"
+                " it may not be NULL: such rows cannot be copied. --exclude the model."
+            )
+            raise TransferRefused(message)
         if not self.wishes.drop_unknown:
             message = f"{column.label} refers to {value!r}, which is not in the file."
             raise TransferRefused(message)
@@ -200,31 +242,41 @@ class Inserter:
         value: Any,
         made: dict[str, Any],
         late: list[tuple[str, str, Any]],
-    ) -> Any:
-        """Return the new key of a row of any model; to what is not here nothing refers."""
+    ) -> tuple[Any, bool]:
+        """Return the new key of a row of any model, and whether the row belongs to the site by it.
+
+        Nothing refers to what is not here.
+        """
         item, kind = column.field, made.get(column.kind)
+        if kind is None and not column.is_link:
+            return decode(item, value), False  # it refers to nothing, whatever the key is
         model = self._model(kind)
         if value is None or model is None:
-            return self._without(column)
+            self._do_without(column)
+            return None, False
         try:
             pk = final(model._meta.pk)
             old = encode(pk, pk.to_python(value))
         except (TypeError, ValueError, ArithmeticError, ValidationError):
             old = None
         space = space_of(model)
-        new = self.keys.get(space, [old]).get(simple(old)) if old is not None else None
+        new = self._known(space, {old}).get(simple(old)) if old is not None else None
         if new is not None:
-            return decode(item, new if not isinstance(item, (CharField, TextField)) else str(new))
+            home = home_of(self.graph.nodes.get(model), space)
+            own = model in column.targets and bool(self.keys.get(home, [old]))
+            text = isinstance(item, (CharField, TextField))
+            return decode(item, str(new) if text else new), own
         waits = model in self.graph.nodes and model._meta.label not in self.finished
         if waits and old is not None and item.null and not column.is_link:
             late.append((item.name, space, old))
-            return None
+            return None, False
         if waits and old is not None:
             message = f"{column.label} refers to {model._meta.label} {old}, which is yet to come."
             raise TransferRefused(message)
-        return self._without(column)
+        self._do_without(column)
+        return None, False
 
-    def _without(self, column: Column) -> None:
+    def _do_without(self, column: Column) -> None:
         if column.is_link or not column.field.null:
             raise LeftOut
 
@@ -233,65 +285,3 @@ class Inserter:
             model = model_of(kind, self.graph.using) if kind is not None else None
             self._models[kind] = model and model._meta.concrete_model
         return self._models[kind]
-
-    # --- Keys ----------------------------------------------------------------
-
-    def _free_keys(self, plan: Plan, instances: list[Any]) -> None:
-        """Give another key to rows whose own one is taken, where keys can be made."""
-        pk = plan.node.model._meta.pk
-        if plan.has_auto_key or pk.remote_field is not None or not pk.concrete:
-            return
-        wanted = [instance.pk for instance in instances]
-        with unguarded():  # taken by whichever site
-            rows = plan.node.model._base_manager.using(self.graph.using).filter(pk__in=wanted)
-            taken = set(rows.values_list("pk", flat=True))
-        for instance in instances:
-            if instance.pk not in taken:
-                continue
-            if not (pk.has_default() and callable(pk.default)):
-                message = (
-                    f"{plan.node.label} {instance.pk} is there already, and its keys mean"
-                    " something: --exclude it."
-                )
-                raise TransferRefused(message)
-            setattr(instance, pk.attname, pk.get_default())
-
-    def _insert(self, plan: Plan, instances: list[Any]) -> None:
-        model = plan.node.model
-        pk = model._meta.pk
-        returning = [pk] if plan.has_auto_key else None
-        rows: Any = model._base_manager.using(self.graph.using)
-        returned = rows._insert(  # noqa: SLF001 - as `bulk_create`, but children of models too
-            instances,
-            fields=plan.inserted,
-            returning_fields=returning,
-            raw=True,
-            using=self.graph.using,
-        )
-        for instance, values in zip(instances, returned or (), strict=False):
-            if returning:
-                setattr(instance, pk.attname, values[0])
-        if plan.node.is_many and not guard.is_installed():
-            members, own, of = self.graph.members(plan.node)
-            pairs = [{own: instance.pk, of: self.site} for instance in instances]
-            members.bulk_create([members.model(**pair) for pair in pairs])
-
-    def _note(
-        self,
-        plan: Plan,
-        instances: list[Any],
-        olds: list[dict[str, Any]],
-        late: list[list[tuple[str, str, Any]]],
-    ) -> None:
-        model = plan.node.model
-        fields = {item.attname: item for item in model._meta.concrete_fields}
-        for name, space in plan.spaces.items():
-            pairs = [
-                (old[name], encode(fields[name], getattr(instance, name)))
-                for instance, old in zip(instances, olds, strict=True)
-                if old.get(name) is not None
-            ]
-            self.keys.put(space, pairs)
-        for instance, waiting in zip(instances, late, strict=True):
-            for name, space, old in waiting:
-                self.keys.put_late(plan.node.label, instance.pk, name, space, old)

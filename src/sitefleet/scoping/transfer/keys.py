@@ -18,6 +18,7 @@ MEMORY = 8192
 TABLES = """
 CREATE TABLE keys (space TEXT, old, new, PRIMARY KEY (space, old)) WITHOUT ROWID;
 CREATE TABLE late (label TEXT, pk TEXT, field TEXT, space TEXT, old);
+CREATE TABLE waiting (space TEXT, old, record TEXT, PRIMARY KEY (space, old)) WITHOUT ROWID;
 CREATE TABLE files (storage TEXT, name TEXT);
 """
 
@@ -66,6 +67,23 @@ class Keys:
             sql = f"SELECT old, new FROM keys WHERE space = ? AND old IN ({marks})"
             found.update(self._database.execute(sql, (space, *part)))
         return found
+
+    def put_waiting(self, space: str, old: Any, record: dict[str, Any]) -> None:
+        """Note an account that is made when something refers to it. Raises as `put` does."""
+        row = (space, simple(old), json.dumps(record))
+        try:
+            self._database.execute("INSERT INTO waiting VALUES (?, ?, ?)", row)
+        except sqlite3.IntegrityError:
+            message = f"Two rows of {space} have the same key."
+            raise TransferRefused(message) from None
+
+    def take_waiting(self, space: str, olds: Iterable[Any]) -> Iterator[tuple[Any, dict[str, Any]]]:
+        """Yield old keys and records of accounts that are needed now."""
+        for old in sorted({simple(old) for old in olds}, key=str):
+            sql = "SELECT record FROM waiting WHERE space = ? AND old = ?"
+            found = self._database.execute(sql, (space, old)).fetchone()
+            if found is not None:
+                yield old, json.loads(found[0])
 
     def put_late(self, label: str, pk: Any, field: str, space: str, old: Any) -> None:
         """Note a reference to a row that is yet to come."""

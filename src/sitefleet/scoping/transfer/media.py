@@ -6,16 +6,17 @@ A storage that keeps a folder for each site has ``for_site()``, as `SiteStorage`
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import logging
+import os
+import shutil
+import stat
 import tempfile
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.exceptions import SuspiciousFileOperation
-from django.core.files.base import File
 from django.core.files.storage import storages
 from django.db.models import FileField
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from sitefleet.scoping.transfer.graph import Node
-    from sitefleet.scoping.transfer.keys import Keys
 
     Record = dict[str, Any]
 
@@ -65,26 +65,98 @@ def _identity(storage: Any) -> Any:
         return id(storage)
 
 
+def find_lengths(nodes: Iterable[Node], known: dict[str, Any]) -> dict[str, int]:
+    """Return how long a name may be that rows keep, by the storages of `find_storages`."""
+    found: dict[str, int] = {}
+    for node in nodes:
+        for field in node.fields:
+            name = name_of(field, known) if isinstance(field, FileField) else None
+            if name is not None and field.max_length:
+                found[name] = min(field.max_length, found.get(name, field.max_length))
+    return found
+
+
 def walk(storage: Any, folder: str = "") -> Iterator[str]:
-    """Yield the names of all files below a folder."""
-    folders, files = storage.listdir(folder)
-    prefix = f"{folder}/" if folder else ""
-    yield from (prefix + name for name in sorted(files))
+    """Yield the names of all files below a folder, and of links, behind which it does not look."""
+    folders, files, links = _listed(storage, folder)
+    yield from sorted([*files, *links])
     for name in sorted(folders):
-        yield from walk(storage, prefix + name)
+        yield from walk(storage, name)
+
+
+def _listed(storage: Any, folder: str) -> tuple[list[str], list[str], list[str]]:
+    """Return the folders in a folder, the files and the links to folders; all with the folder."""
+    with told(storage, folder):
+        folders, files = storage.listdir(folder)
+    prefix = f"{folder}/" if folder else ""
+    links = [name for name in folders if stat.S_ISLNK(_mode(storage, prefix + name))]
+    return (
+        [prefix + name for name in folders if name not in links],
+        [prefix + name for name in files],
+        [prefix + name for name in links],
+    )
+
+
+def _mode(storage: Any, name: str) -> int:
+    """Return what is on the disk under a name, no link followed; 0 where it is on no disk."""
+    try:
+        return os.lstat(storage.path(name)).st_mode
+    except (NotImplementedError, AttributeError, OSError, SuspiciousFileOperation):
+        return 0
+
+
+def is_text(name: str) -> bool:
+    """Tell whether a name is text: those of a disk may be any bytes."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in name
+
+
+@contextmanager
+def told(storage: Any, name: str) -> Iterator[None]:
+    """Raise TransferRefused for what a storage raises, whose errors may be of any kind."""
+    try:
+        yield
+    except TransferRefused:
+        raise
+    except Exception as error:
+        what = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+        message = f"The storage {type(storage).__name__} cannot do it with {name!r}: {what}"
+        raise TransferRefused(message) from error
 
 
 def records_of(storage: Any, storage_name: str, name: str) -> Iterator[Record]:
-    """Yield the records of a file; a missing one is told as such."""
-    try:
-        stream = storage.open(name)
-    except (OSError, SuspiciousFileOperation):
-        yield {"file": name, "storage": storage_name, "size": None}
+    """Yield the records of a file; one that is not there, or is a link, is told as such.
+
+    Raises TransferRefused where it cannot be read, or has a name that no storage would take.
+    """
+    if not is_text(name) or "\\" in name:
+        message = f"The file {name!r} cannot be carried by that name: rename it, or use --no-media."
+        raise TransferRefused(message)
+    missing: Record = {"file": name, "storage": storage_name, "size": None}
+    mode = _mode(storage, name)
+    if mode and not stat.S_ISREG(mode):
+        yield missing
         return
     digest = hashlib.sha256()
-    with stream:
-        yield {"file": name, "storage": storage_name, "size": stream.size}
-        while data := stream.read(CHUNK):
+    with tempfile.TemporaryFile() as copy:
+        try:
+            # As it is at one moment, however long it takes to write it down, and while it grows.
+            with told(storage, name), storage.open(name) as stream:
+                shutil.copyfileobj(stream, copy, CHUNK)
+        except TransferRefused as error:
+            with told(storage, name):
+                if not isinstance(error.__cause__, SuspiciousFileOperation) and storage.exists(
+                    name
+                ):
+                    raise
+            yield missing
+            return
+        yield missing | {"size": copy.tell()}
+        copy.seek(0)
+        while data := copy.read(CHUNK):
             digest.update(data)
             yield {"data": base64.b64encode(data).decode()}
     yield {"sha256": digest.hexdigest()}
@@ -94,125 +166,32 @@ def purge(site: int) -> None:
     """Remove the folders of a site that is gone; what cannot be removed is logged."""
     for name, storage in find_storages(()).items():
         own = storage.for_site(site)
+        left: Any = ""
         try:
-            _empty(own)
-        except OSError as error:
-            logger.warning("Files of site %s are left in the storage %s: %s", site, name, error)
+            empty(own)
+            left = next(walk(own), None)
+        except Exception as error:  # noqa: BLE001 - of any storage; the site is gone already
+            left = error
+        if left is not None:
+            logger.warning("Files of site %s are left in the storage %s: %s", site, name, left)
 
 
-def _empty(storage: Any, folder: str = "", *, files: bool = True) -> None:
-    """Remove a folder with what is in it; without ``files`` as far as there are none."""
-    folders, names = storage.listdir(folder)
-    prefix = f"{folder}/" if folder else ""
-    for name in folders:
-        _empty(storage, prefix + name, files=files)
+def empty(storage: Any, folder: str = "", *, files: bool = True) -> None:
+    """Remove a folder with what is in it; without ``files`` as far as there are none.
+
+    Links go, and what they lead to stays.
+    """
+    if stat.S_ISLNK(_mode(storage, folder)):
+        if files:
+            os.unlink(storage.path(folder))  # noqa: PTH108 - a path of the storage
+        return
+    folders, names, links = _listed(storage, folder)
+    for name in [*folders, *links]:
+        empty(storage, name, files=files)
     for name in names if files else ():
-        storage.delete(prefix + name)
+        storage.delete(name)
     if not files and any(storage.listdir(folder)):
         return
     # Most storages have no folders that are empty; those that have, may want to keep them.
     with suppress(OSError, NotImplementedError):
         storage.delete(folder) if folder else storage.inner.delete(storage.folder)
-
-
-class Receiver:
-    """Takes the records of files, one file after the other, and saves what is whole."""
-
-    def __init__(self, site: int, keys: Keys, known: dict[str, Any], *, save: bool) -> None:
-        self.site, self.keys, self.save = site, keys, save
-        self.storages = {
-            name: item.for_site(site) if has_folders(item) else item for name, item in known.items()
-        }
-        self.count = 0
-        self._file: Any = None
-        self._record: Record = {}
-        self._digest = hashlib.sha256()
-
-    def refuse_leftovers(self) -> None:
-        """Raise TransferRefused where there are files of a site that had this id before."""
-        for name, storage in self.storages.items():
-            if has_folders(storage) and next(walk(storage), None) is not None:
-                message = (
-                    f"There are files in the folder {storage.folder} of the storage {name}, left by"
-                    " a site that had this id: move them away."
-                )
-                raise TransferRefused(message)
-
-    def begin(self, record: Record) -> None:
-        """Take the first record of a file. Raises TransferRefused for one that may not be."""
-        name, storage, size = record.get("file"), record.get("storage"), record.get("size")
-        known = isinstance(storage, str) and storage in self.storages
-        if not isinstance(name, str) or not name or not known:
-            message = f"The file {name!r} is for the storage {storage!r}, which is not here."
-            raise TransferRefused(message)
-        parts = name.replace("\\", "/").split("/")
-        if ".." in parts or "." in parts or "" in parts or "\0" in name:
-            message = f"{name!r} is no name of a file."
-            raise TransferRefused(message)
-        if size is None:
-            self.keys.put(f"file:{storage}", [(name, "")])
-            return
-        if type(size) is not int or size < 0:
-            message = f"The file {name!r} has no size."
-            raise TransferRefused(message)
-        self._record, self._digest = record, hashlib.sha256()
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed where the file ends
-
-    @property
-    def is_receiving(self) -> bool:
-        """Tell whether a file has begun."""
-        return self._file is not None
-
-    def add(self, record: Record) -> None:
-        """Take a part, or the end, of the file. Raises TransferRefused for another one."""
-        name, size = self._record["file"], self._record["size"]
-        if "data" in record:
-            try:
-                data = base64.b64decode(record["data"], validate=True)
-            except (binascii.Error, TypeError, ValueError):
-                data = b"\0" * (size + 1)
-            self._digest.update(data)
-            self._file.write(data)
-            if self._file.tell() > size:
-                message = f"The file {name!r} is not what was announced."
-                raise TransferRefused(message)
-            return
-        if self._file.tell() != size or record.get("sha256") != self._digest.hexdigest():
-            message = f"The file {name!r} is not what was announced."
-            raise TransferRefused(message)
-        self._store(self._record["storage"], name)
-        self.close()
-        self.count += 1
-
-    def _store(self, storage_name: str, name: str) -> None:
-        storage, saved = self.storages[storage_name], name
-        if self.save:
-            self._file.seek(0)
-            saved = storage.get_available_name(name)
-            if storage.exists(saved):
-                message = f"The storage {storage_name} would write over its file {name!r}."
-                raise TransferRefused(message)
-            # Noted ahead: what is written in part has to go, too.
-            self.keys.put_file(storage_name, saved)
-            saved = storage.save(saved, File(self._file, name=saved))
-            if has_folders(storage) and saved != name:
-                message = f"The file {name!r} is there already."
-                raise TransferRefused(message)
-        self.keys.put(f"file:{storage_name}", [(name, saved)])
-
-    def close(self) -> None:
-        """Let go of the file that has been received, or not wholly."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-    def undo(self) -> None:
-        """Remove what has been saved."""
-        self.close()
-        for storage_name, name in self.keys.files():
-            with suppress(OSError, SuspiciousFileOperation):
-                self.storages[storage_name].delete(name)
-        for storage in self.storages.values():
-            if has_folders(storage):
-                with suppress(OSError):
-                    _empty(storage, files=False)

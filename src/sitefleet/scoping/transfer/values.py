@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import FileField, JSONField, Value
 
 from sitefleet.exceptions import TransferRefused
+from sitefleet.scoping.transfer.fileformat import is_text
 
 #: What JSON has itself.
 PLAIN = (bool, int, str)
@@ -49,9 +50,11 @@ def decode(field: Any, value: Any) -> Any:
         raise _wrong(given, value) from error
     longest = getattr(field, "max_length", None)
     if isinstance(result, str) and (
-        "\0" in result or (longest is not None and len(result) > longest)
+        not is_text(result) or (longest is not None and len(result) > longest)
     ):
         raise _wrong(given, value)
+    if type(result) is int and not -(2**63) <= result < 2**63:
+        raise _wrong(given, value)  # no database has longer ones
     if isinstance(field, FileField) and isinstance(result, str):
         _refuse_path(given, result)
     return result

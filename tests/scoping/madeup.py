@@ -1,0 +1,40 @@
+"""Models that exist for one test, with their tables."""
+
+from contextlib import contextmanager
+
+import pytest
+from django.apps import apps
+from django.db import connection, models
+
+from sitefleet.scoping.scopes import scopes
+
+
+class Plain(models.Model):
+    """Is of no site."""
+
+    class Meta:
+        abstract = True
+
+
+@contextmanager
+def tables_of(monkeypatch, *made):
+    """Make the tables of models of the app ``rooms``, and forget the models afterwards."""
+    if not connection.features.can_rollback_ddl:
+        pytest.skip("a table would end the transaction of the test")
+    managed = [model for model in made if model._meta.managed]
+    with monkeypatch.context() as patch:
+        # SQLite makes tables inside of a transaction well enough.
+        patch.setattr(connection, "disable_constraint_checking", lambda: True)
+        with connection.schema_editor() as editor:
+            for model in managed:
+                editor.create_model(model)
+    scopes.find()
+    try:
+        yield
+    finally:
+        for model in made:
+            for other in model._meta.many_to_many:
+                del apps.all_models["rooms"][other.remote_field.through._meta.model_name]
+            del apps.all_models["rooms"][model._meta.model_name]
+        apps.clear_cache()
+        scopes.find()
