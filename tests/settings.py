@@ -79,4 +79,5 @@ MEDIA_URL = "media/"
 USE_TZ = True
 # Django 6.1 warns where mail is sent without it; older ones do not know it.
 MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
+SILENCED_SYSTEM_CHECKS = ["sitefleet.W469"]  # tests.rooms.Key is of no site on purpose
 SITEFLEET = {"FRESHNESS": 0.0}
