@@ -42,7 +42,7 @@ nitpicky = True
 # Names of other projects cannot be looked up without a network.
 nitpick_ignore_regex = [
     # Names that are imported for annotations only, and type variables.
-    (r"py:class", r"Site|Http(Request|Response|ResponseBase)|CollectorRegistry|models\.Model"),
+    (r"py:class", r"Site|Http(Request|Response|ResponseBase)|CollectorRegistry|(models\.)?Model"),
     (r"py:class", r"dict\[str|(sitefleet\.current\.)?[FT]"),
     (r"py:.*", r"(django|asgiref|collections|contextvars|prometheus_client|typing|types)\..*"),
     # A class for each type that docs/follow/settings.md lists.
