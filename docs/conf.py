@@ -43,7 +43,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     # Names that are imported for annotations only, and type variables.
     (r"py:class", r"Site|Http(Request|Response|ResponseBase)|CollectorRegistry|(models\.)?Model"),
-    (r"py:class", r"dict\[str|(sitefleet\.current\.)?[FT]"),
+    (r"py:class", r"(dict|tuple)\[str|Progress|Record|(sitefleet\.current\.)?[FT]"),
     (r"py:.*", r"(django|asgiref|collections|contextvars|prometheus_client|typing|types)\..*"),
     # A class for each type that docs/follow/settings.md lists.
     (r"py:class", r"sitefleet\.kinds\.base\.Kind"),

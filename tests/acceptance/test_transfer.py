@@ -16,13 +16,13 @@ from sitefleet.scoping.transfer.deleting import delete_site
 from sitefleet.scoping.transfer.export import Exporter, snapshot
 from sitefleet.scoping.transfer.fileformat import read, write
 from sitefleet.scoping.transfer.importing import import_site
-from sitefleet.scoping.transfer.wishes import Wishes
+from sitefleet.scoping.transfer.options import ImportOptions
 from tests.databases import elsewhere
 from tests.rooms.models import Building, Room
 from tests.scoping.transferring import everything_of, exported, imported, make_world, portrait
 
 pytestmark = pytest.mark.acceptance
-NEXT = Wishes(slug="next", domain="next.example.org")
+NEXT = ImportOptions(slug="next", domain="next.example.org")
 #: Megabytes that tenfold rows may cost more: what databases and allocators keep.
 MORE = 20
 
@@ -37,14 +37,14 @@ from sitefleet.registry import add_site
 from sitefleet.scoping.transfer import importing
 from sitefleet.scoping.transfer.cloning import clone_site
 from sitefleet.scoping.transfer.deleting import delete_site
-from sitefleet.scoping.transfer.wishes import Wishes
+from sitefleet.scoping.transfer.options import ImportOptions
 from tests.rooms.models import Key, Room
 site = add_site("one", domain="one.example.org")
 with override_site(site):
     for start in range(0, int(sys.argv[2]) // 2, 1000):
         rooms = Room.objects.bulk_create([Room(name=f"{n}") for n in range(start, start + 1000)])
         Key.objects.bulk_create([Key(room=room) for room in rooms])
-report = clone_site(site, Wishes(slug="two", domain="two.example.org"))
+report = clone_site(site, ImportOptions(slug="two", domain="two.example.org"))
 delete_site(site)
 print(sum(report.rows.values()), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """

@@ -26,13 +26,13 @@ from sitefleet.scoping.transfer.deleting import delete_site
 from sitefleet.scoping.transfer.export import Exporter
 from sitefleet.scoping.transfer.finding import find_graph
 from sitefleet.scoping.transfer.media import walk
-from sitefleet.scoping.transfer.wishes import Wishes
+from sitefleet.scoping.transfer.options import ImportOptions
 from tests.rooms.models import Room
 from tests.scoping.test_transfer_kinds import define, models_of
 from tests.scoping.transferring import exported, imported, records_in, whole
 
 pytestmark = pytest.mark.acceptance
-NEXT = Wishes(slug="next", domain="next.example.org")
+NEXT = ImportOptions(slug="next", domain="next.example.org")
 MANAGE = """
 import os, sys
 os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
@@ -312,7 +312,9 @@ def test_a_reference_to_a_row_of_any_model_that_is_gone_refers_to_nothing(site):
                 log.objects.create(of=gone)
                 gone.delete()
                 Room.objects.bulk_create([Room(name="there")] * more)
-            new = clone_site(site, Wishes(slug=f"n{more}", domain=f"n{more}.example.org")).site
+            new = clone_site(
+                site, ImportOptions(slug=f"n{more}", domain=f"n{more}.example.org")
+            ).site
             with override_site(new):
                 assert set(log.objects.values_list("key", flat=True)) == {None}
 

@@ -12,6 +12,8 @@ from sitefleet.persite.storage.backend import PATH as SITE_STORAGE
 from sitefleet.registry import add_site
 from tests.news.models import Article
 
+pytestmark = pytest.mark.acceptance  # two seconds
+
 
 class Terminal(io.StringIO):
     def isatty(self):

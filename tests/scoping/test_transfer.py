@@ -24,7 +24,7 @@ from sitefleet.scoping.transfer.export import Exporter
 from sitefleet.scoping.transfer.fileformat import read
 from sitefleet.scoping.transfer.finding import find_graph
 from sitefleet.scoping.transfer.importing import import_site
-from sitefleet.scoping.transfer.wishes import Wishes
+from sitefleet.scoping.transfer.options import ImportOptions
 from tests.rooms.models import Booking, Building, Hall, Key, Notice, Person, Room, Tag
 from tests.scoping.transferring import (
     everything_of,
@@ -38,7 +38,7 @@ from tests.scoping.transferring import (
 )
 
 pytestmark = pytest.mark.django_db
-NEXT = Wishes(slug="next", domain="next.example.org")
+NEXT = ImportOptions(slug="next", domain="next.example.org")
 
 
 @pytest.fixture
@@ -176,7 +176,9 @@ def files(world):
 @pytest.mark.parametrize("wrong", [{"domain": "two.example.org"}, {"slug": "two"}, {"slug": "-"}])
 def test_an_address_that_cannot_be_is_refused_before_anything_is_written(world, wrong):
     with pytest.raises(ValidationError):
-        clone_site(world[0], Wishes(**{"slug": "next", "domain": "next.example.org", **wrong}))
+        clone_site(
+            world[0], ImportOptions(**{"slug": "next", "domain": "next.example.org", **wrong})
+        )
     assert Site.objects.count() == 2
 
 
@@ -273,7 +275,7 @@ def test_whatever_stops_it_nothing_is_left(world, files, error):
             yield record
 
     with pytest.raises(error if isinstance(error, type) else type(error)):
-        import_site(broken(), Wishes(slug="next", domain="next.example.org"))
+        import_site(broken(), ImportOptions(slug="next", domain="next.example.org"))
     assert (everything_of(one), everything_of(two), files()) == before
     assert Site.objects.count() == 2
 

@@ -31,7 +31,7 @@ from tests.scoping.transferring import (
     whole,
 )
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.acceptance]  # four seconds
 BESIDE = {"slug": "next", "domain": "next.example.org"}
 
 

@@ -22,11 +22,11 @@ from sitefleet.scoping.scopes import scopes
 from sitefleet.scoping.transfer.cloning import clone_site
 from sitefleet.scoping.transfer.deleting import delete_site
 from sitefleet.scoping.transfer.finding import find_graph
-from sitefleet.scoping.transfer.wishes import Wishes
+from sitefleet.scoping.transfer.options import ImportOptions
 from tests.scoping.transferring import exported, imported, records_in, whole
 
 pytestmark = pytest.mark.acceptance
-NEXT = Wishes(slug="next", domain="next.example.org")
+NEXT = ImportOptions(slug="next", domain="next.example.org")
 
 
 @contextmanager
@@ -124,7 +124,9 @@ def test_keys_that_mean_something_stay_where_they_are_free(site):
             word.objects.create(text="a", token=first)
         with pytest.raises(TransferRefused, match=r"rooms\.Word a is there already"):
             clone_site(site, NEXT)
-        new = clone_site(site, Wishes(slug="n", domain="n.example.org", exclude=("rooms.Word",)))
+        new = clone_site(
+            site, ImportOptions(slug="n", domain="n.example.org", exclude=("rooms.Word",))
+        )
         with override_site(new.site):
             assert token.objects.get().pk != first.pk
         delete_site(new.site)
@@ -196,7 +198,9 @@ def test_files_elsewhere_get_another_name_and_speak_of_no_others(site):
         row["values"][1] = "secret.txt"
         with pytest.raises(TransferRefused, match=r"secret\.txt"):
             imported(whole(records), slug="other", domain="other.example.org")
-        new = clone_site(site, Wishes(slug="b", domain="b.example.org"), with_media=False).site
+        new = clone_site(
+            site, ImportOptions(slug="b", domain="b.example.org"), with_media=False
+        ).site
         with override_site(new):
             assert paper.objects.get().file.name == ""
         storage.delete(first.file.name)

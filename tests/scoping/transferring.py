@@ -15,7 +15,7 @@ from sitefleet.scoping.transfer.fileformat import read, write
 from sitefleet.scoping.transfer.finding import find_graph
 from sitefleet.scoping.transfer.importing import import_site
 from sitefleet.scoping.transfer.media import walk
-from sitefleet.scoping.transfer.wishes import Wishes
+from sitefleet.scoping.transfer.options import ImportOptions
 from tests.news.models import Article
 from tests.rooms.models import Booking, Building, Hall, Key, Notice, Person, Room, Tag
 
@@ -27,7 +27,7 @@ def exported(site, **options):
 
 
 def imported(data, **wishes):
-    return import_site(read(io.BytesIO(data)), Wishes(**wishes))
+    return import_site(read(io.BytesIO(data)), ImportOptions(**wishes))
 
 
 def records_in(data):

@@ -18,7 +18,7 @@ from sitefleet.scoping.transfer.deleting import delete_site
 from sitefleet.scoping.transfer.export import Exporter, snapshot
 from sitefleet.scoping.transfer.fileformat import read, write
 from sitefleet.scoping.transfer.importing import import_site
-from sitefleet.scoping.transfer.wishes import Wishes
+from sitefleet.scoping.transfer.options import ImportOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from django.core.management.base import CommandParser
 
     from sitefleet.models import SiteConfig
-    from sitefleet.scoping.transfer.wishes import Report
+    from sitefleet.scoping.transfer.options import ImportReport
 
     Options = dict[str, Any]
 
@@ -208,14 +208,14 @@ def delete(options: Options) -> list[str]:
     return [f"{'Would delete' if options['dry_run'] else 'Deleted'} {name}", _rows(counts)]
 
 
-def _wishes(options: Options, **more: Any) -> Wishes:
+def _wishes(options: Options, **more: Any) -> ImportOptions:
     names = ("slug", "name", "path_prefix", "state", "dry_run")
-    return Wishes(
+    return ImportOptions(
         exclude=tuple(options["exclude"]), **{name: options[name] for name in names}, **more
     )
 
 
-def _told(verbs: tuple[str, str], report: Report, options: Options) -> list[str]:
+def _told(verbs: tuple[str, str], report: ImportReport, options: Options) -> list[str]:
     site = report.site
     assert site is not None  # noqa: S101 - for the type: it has been made
     slug, dry_run = site.siteconfig.slug, options["dry_run"]

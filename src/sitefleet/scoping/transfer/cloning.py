@@ -14,7 +14,7 @@ from sitefleet.scoping.transfer.importing import import_site
 if TYPE_CHECKING:
     from django.contrib.sites.models import Site
 
-    from sitefleet.scoping.transfer.wishes import Progress, Report, Wishes
+    from sitefleet.scoping.transfer.options import ImportOptions, ImportReport, Progress
 
 #: Where others change the fleet at the same time.
 TRIES = 5
@@ -22,11 +22,11 @@ TRIES = 5
 
 def clone_site(
     site: Site,
-    wishes: Wishes,
+    wishes: ImportOptions,
     *,
     with_media: bool = True,
     progress: Progress | None = None,
-) -> Report:
+) -> ImportReport:
     """Make a new site with copies of the rows and files of ``site``, and the same accounts.
 
     ``wishes`` give its slug and domain. The copy is of one moment, but for its files. Raises what

@@ -21,14 +21,14 @@ from sitefleet.scoping.transfer import media
 from sitefleet.scoping.transfer.export import count
 from sitefleet.scoping.transfer.finding import find_graph
 from sitefleet.scoping.transfer.graph import Graph, Node, key_of, target_of
-from sitefleet.scoping.transfer.wishes import quiet
+from sitefleet.scoping.transfer.options import quiet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from django.db.models import QuerySet
 
-    from sitefleet.scoping.transfer.wishes import Progress
+    from sitefleet.scoping.transfer.options import Progress
 
 #: Rows that go with one statement.
 BATCH = 500

@@ -22,16 +22,16 @@ from sitefleet.scoping.transfer.finding import find_graph
 from sitefleet.scoping.transfer.generic import model_of
 from sitefleet.scoping.transfer.graph import Graph, Node, key_of, space_of, target_of
 from sitefleet.scoping.transfer.keys import Keys, simple
+from sitefleet.scoping.transfer.options import quiet
 from sitefleet.scoping.transfer.references import describe
 from sitefleet.scoping.transfer.values import encode, final
-from sitefleet.scoping.transfer.wishes import quiet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from django.contrib.sites.models import Site
 
-    from sitefleet.scoping.transfer.wishes import Progress
+    from sitefleet.scoping.transfer.options import Progress
 
     Record = dict[str, Any]
 

@@ -14,12 +14,12 @@ from sitefleet.scoping.transfer.fileformat import is_text
 if TYPE_CHECKING:
     from django.contrib.sites.models import Site
 
-    from sitefleet.scoping.transfer.wishes import Wishes
+    from sitefleet.scoping.transfer.options import ImportOptions
 
 TEXTS = ("slug", "name", "domain", "path_prefix", "theme", "urlconf")
 
 
-def found_site(facts: Any, wishes: Wishes) -> tuple[int, Site]:
+def found_site(facts: Any, wishes: ImportOptions) -> tuple[int, Site]:
     """Make the site that a file tells of; return its id there, and the site.
 
     Raises TransferRefused where the file does not tell, ValidationError for what cannot be.
@@ -39,7 +39,7 @@ def found_site(facts: Any, wishes: Wishes) -> tuple[int, Site]:
     return facts["id"], get_config(site).site
 
 
-def _addressed(facts: dict[str, Any], wishes: Wishes) -> Site:
+def _addressed(facts: dict[str, Any], wishes: ImportOptions) -> Site:
     same, prefix, aliases = wishes.domain is None, wishes.path_prefix, facts.get("aliases", [])
     if not isinstance(aliases, list):
         message = "The file has aliases that are none."
@@ -61,7 +61,7 @@ def _addressed(facts: dict[str, Any], wishes: Wishes) -> Site:
     return site
 
 
-def _configure(site: Site, facts: dict[str, Any], wishes: Wishes) -> None:
+def _configure(site: Site, facts: dict[str, Any], wishes: ImportOptions) -> None:
     values = facts.get("settings")
     if not isinstance(values, dict):
         message = "The file has settings that are none."

@@ -21,17 +21,17 @@ from sitefleet.scoping.transfer.graph import space_of
 from sitefleet.scoping.transfer.inserting import Inserter
 from sitefleet.scoping.transfer.keys import Keys
 from sitefleet.scoping.transfer.mapping import Mapping
+from sitefleet.scoping.transfer.options import ImportOptions, ImportReport, quiet
 from sitefleet.scoping.transfer.receiving import Receiver
 from sitefleet.scoping.transfer.references import find
 from sitefleet.scoping.transfer.rights import may_be_unknown
 from sitefleet.scoping.transfer.values import decode, encode
-from sitefleet.scoping.transfer.wishes import Report, Wishes, quiet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from sitefleet.scoping.transfer.columns import Plan
-    from sitefleet.scoping.transfer.wishes import Progress
+    from sitefleet.scoping.transfer.options import Progress
 
     Record = dict[str, Any]
 
@@ -40,14 +40,14 @@ TOLD = 20
 
 
 def import_site(
-    records: Iterable[Record], wishes: Wishes | None = None, progress: Progress | None = None
-) -> Report:
+    records: Iterable[Record], wishes: ImportOptions | None = None, progress: Progress | None = None
+) -> ImportReport:
     """Make a new site of the records of one; nothing is left of it where anything goes wrong.
 
     Must not be called within a transaction: files are removed when it fails here, not later.
     Raises TransferRefused, ValidationError for an address that cannot be.
     """
-    wishes = wishes or Wishes()
+    wishes = wishes or ImportOptions()
     keys = Keys()
     try:
         importer = Importer(wishes, keys, progress)
@@ -91,12 +91,12 @@ def _why(label: str, error: IntegrityError) -> str:
 class Importer:
     """Takes records in the order in which `Exporter` makes them."""
 
-    def __init__(self, wishes: Wishes, keys: Keys, progress: Progress | None) -> None:
+    def __init__(self, wishes: ImportOptions, keys: Keys, progress: Progress | None) -> None:
         self.wishes, self.keys = wishes, keys
         self.graph = find_graph(wishes.exclude)
         self.storages = media.find_storages(self.graph.nodes.values())
         self.progress = progress or quiet
-        self.report = Report()
+        self.report = ImportReport()
         self.plans: dict[str, Plan | None] = {}
         self.mapping = Mapping(wishes.map, self.graph.using)
         self.unknown: list[str] = []

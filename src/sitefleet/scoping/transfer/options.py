@@ -20,7 +20,7 @@ def quiet(done: int, total: int, label: str) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wishes:
+class ImportOptions:
     """How a site comes in."""
 
     slug: str = ""
@@ -41,7 +41,7 @@ class Wishes:
 
 
 @dataclass
-class Report:
+class ImportReport:
     """What has come in."""
 
     site: Site | None = None
