@@ -9,6 +9,8 @@ from sitefleet.registry import add_alias, add_site
 from sitefleet.test import client_for
 from tests.admin_forms import LIST, change_url, form_of
 
+pytestmark = pytest.mark.acceptance  # two seconds
+
 
 @pytest.fixture
 def browser(site):

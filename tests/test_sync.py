@@ -185,6 +185,7 @@ def test_progress_is_told_up_to_the_end(live):
     assert told == sorted(told)
 
 
+@pytest.mark.acceptance  # it makes the fleet
 def test_a_large_fleet_is_written_in_few_statements(db, django_assert_max_num_queries):
     Site.objects.bulk_create([Site(domain=f"{n}.example.org", name="x") for n in range(1200)])
     rows_ = Site.objects.exclude(domain="example.com")

@@ -4,6 +4,8 @@ import pytest
 
 from sitefleet.registry import add_alias
 
+pytestmark = pytest.mark.acceptance  # two seconds
+
 LONG = "x" * 10_000
 
 

@@ -37,7 +37,7 @@ from tests.scoping.transferring import (
     without_keys,
 )
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.acceptance]  # three seconds
 NEXT = ImportOptions(slug="next", domain="next.example.org")
 
 
