@@ -160,6 +160,18 @@ def test_a_model_that_is_gone_is_said_and_not_a_key_error():
         InApp("talks", ADD).state_forwards("website", state)
 
 
+def test_an_index_that_a_state_has_twice_is_there_once_behind_it():
+    """As migrations of django-taggit 6 leave it; no table can be made anew of that."""
+    fields = [("id", models.AutoField(primary_key=True)), ("name", models.CharField(max_length=9))]
+    index = models.Index(fields=["name"], name="by_name")
+    state = ProjectState()
+    state.add_model(ModelState("other", "Tag", fields, {"indexes": [index, index.clone()]}))
+    field = models.CharField(max_length=99)
+    InApp("other", migrations.AlterField("tag", "name", field)).state_forwards("mine", state)
+    assert state.models["other", "tag"].options["indexes"] == [index]
+    assert state.apps.get_model("other", "Tag")._meta.indexes == [index]
+
+
 def test_a_router_is_asked_about_the_other_app(talks, settings):
     class NoTalks:
         def allow_migrate(self, db, app_label, **hints):

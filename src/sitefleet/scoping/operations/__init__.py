@@ -56,6 +56,8 @@ class InApp(Operation):
                 " it comes after the model was made and before it was renamed or deleted."
             )
             raise CommandError(message)
+        if name:
+            _drop_twins(state, self.label, name.lower())
         self.operation.state_forwards(self.label, state)
 
     def database_forwards(
@@ -86,6 +88,18 @@ class InApp(Operation):
         """The operation's own, with the app in front; None where it has none."""
         fragment = self.operation.migration_name_fragment
         return f"{self.label}_{fragment}" if fragment else None
+
+
+def _drop_twins(state: Any, label: str, name: str) -> None:
+    """Drop indexes that a state has twice: no table can be made of it, as SQLite does to change one.
+
+    Migrations that rename an index to what another one is called leave such a state behind.
+    """
+    options = state.models[label, name].options
+    indexes = {index.name: index for index in options.get("indexes", ())}
+    if len(indexes) < len(options.get("indexes", ())):
+        options["indexes"] = list(indexes.values())
+        state.reload_model(label, name, delay=True)
 
 
 class AddSite(AddField):
