@@ -91,7 +91,7 @@ class InApp(Operation):
 
 
 def _drop_twins(state: Any, label: str, name: str) -> None:
-    """Drop indexes that a state has twice: no table can be made of it, as SQLite does to change one.
+    """Drop indexes that a state has twice: no table can be made of it, which is how SQLite alters.
 
     Migrations that rename an index to what another one is called leave such a state behind.
     """
