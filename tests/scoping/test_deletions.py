@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from sitefleet import override_site
 from sitefleet.exceptions import CrossSiteWrite
-from sitefleet.scoping import SharedSiteModel, SiteModel, cross_site
+from sitefleet.scoping import SharedSiteModel, SiteModel, batches, cross_site
 from sitefleet.scoping.guard import rows
 from tests.rooms.models import Building, Notice, Room
 from tests.scoping.madeup import Plain, tables_of
@@ -141,7 +141,7 @@ def test_a_row_to_which_one_of_another_site_alone_refers_stays(world):
 
 
 def test_more_rows_are_deleted_than_a_statement_has_variables(world, monkeypatch):
-    monkeypatch.setattr(rows, "BATCH", 3)
+    monkeypatch.setattr(batches, "KEYS", 3)
     with override_site(world.a.site), CaptureQueriesContext(connection) as queries:
         made = [Notice.objects.create(text=str(number), room=world.a.room) for number in range(8)]
         Notice.objects.filter(text="7").delete()
@@ -157,5 +157,5 @@ def test_more_rows_are_deleted_than_a_statement_has_variables(world, monkeypatch
 
 
 def test_keys_are_asked_for_in_batches():
-    sizes = [len(some) for some in rows.batches(range(2 * rows.BATCH + 1))]
-    assert sizes == [rows.BATCH, rows.BATCH, 1]
+    sizes = [len(some) for some in batches.batches(range(2 * batches.KEYS + 1))]
+    assert sizes == [batches.KEYS, batches.KEYS, 1]

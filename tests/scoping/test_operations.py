@@ -15,13 +15,11 @@ from django.db.migrations.writer import MigrationWriter
 
 from sitefleet.models import SiteConfig
 from sitefleet.registry import add_site
-from sitefleet.scoping import operations
+from sitefleet.scoping import batches, operations
 from sitefleet.scoping.operations import (
     ForgetSite,
     GiveSite,
     InApp,
-    batches,
-    giving,
     order,
     what_follows,
 )
@@ -209,8 +207,8 @@ def test_a_value_may_be_behind_a_relation(talks):
 def test_rows_come_in_batches_and_none_is_left_out(
     talks, monkeypatch, django_assert_max_num_queries
 ):
-    monkeypatch.setattr(batches, "BATCH", 2)
-    monkeypatch.setattr(giving, "KEYS", 1)
+    monkeypatch.setattr(batches, "ROWS", 2)
+    monkeypatch.setattr(batches, "KEYS", 1)
     keys = list(models.QuerySet(talks.model()).order_by("pk").values_list("pk", flat=True))
     with django_assert_max_num_queries(60):
         talks.run(give("talk", "site", "rome", rows={"paris": keys[:2]}))
@@ -220,7 +218,7 @@ def test_rows_come_in_batches_and_none_is_left_out(
 def test_on_a_terminal_rows_that_are_done_are_counted(talks, monkeypatch):
     terminal = StringIO()
     terminal.isatty = lambda: True
-    monkeypatch.setattr(batches, "BATCH", 3)
+    monkeypatch.setattr(batches, "ROWS", 3)
     monkeypatch.setattr(sys, "stderr", terminal)
     talks.run(give("talk", "site", "rome"))
     assert "talks.Talk 3/4" in terminal.getvalue()

@@ -22,8 +22,9 @@ from django.db.models import QuerySet
 from django.http import Http404
 
 from sitefleet.exceptions import CrossSiteWrite
+from sitefleet.scoping.batches import batches
 from sitefleet.scoping.crossing import is_crossing
-from sitefleet.scoping.guard.rows import batches, may_be_changed, refuse_stranding
+from sitefleet.scoping.guard.rows import may_be_changed, refuse_stranding
 from sitefleet.scoping.scopes import scopes
 
 if TYPE_CHECKING:

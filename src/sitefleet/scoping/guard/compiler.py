@@ -17,7 +17,7 @@ replaced, and a test for each supported Django says that they are still there:
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import FullResultSet
 from django.db import transaction
@@ -36,28 +36,31 @@ from sitefleet.scoping.crossing import is_crossing
 from sitefleet.scoping.guard import kept, raw, rows, writes
 from sitefleet.scoping.guard.references import look_why
 from sitefleet.scoping.introspection import is_historical
+from sitefleet.scoping.patches import Patches
 from sitefleet.scoping.scopes import Kind, Scope, scopes
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 RETURNING = "execute_returning_sql"  # from Django 6.0 on
-#: What was there before; None where the class had inherited it.
-_originals: list[tuple[type, str, Any]] = []
+_patches = Patches()
 
 
 def is_installed() -> bool:
     """Tell whether statements are guarded in this process."""
-    return bool(_originals)
+    return bool(_patches)
 
 
 def install() -> None:
     """Guard all statements from here on."""
-    if _originals:
+    if _patches:
         return
     for owner, name, replacement in (
         (SQLCompiler, "get_from_clause", _get_from_clause),
         (Join, "as_sql", _join_as_sql),
-        (UpdateQuery, "get_compiler", _update_compiler),
-        (DeleteQuery, "get_compiler", _delete_compiler),
-        (InsertQuery, "get_compiler", _insert_compiler),
+        (UpdateQuery, "get_compiler", _preparing(writes.before_update)),
+        (DeleteQuery, "get_compiler", _preparing(writes.before_delete)),
+        (InsertQuery, "get_compiler", _preparing(writes.before_insert)),
         (SQLUpdateCompiler, "execute_sql", _execute_update),
         *((SQLUpdateCompiler, RETURNING, change) for change in (raw.marking, _execute_update)),
         (SQLInsertCompiler, "execute_sql", raw.marking),
@@ -68,11 +71,9 @@ def install() -> None:
     ):
         if name == RETURNING and not hasattr(owner, name):
             continue
-        original = getattr(owner, name)  # a Django that has it no more is not guarded, and says so
-        _originals.append((owner, name, owner.__dict__.get(name)))
-        setattr(owner, name, replacement(original))
-    _originals.append((QuerySet, kept.ROWS, None))
-    setattr(QuerySet, kept.ROWS, kept.rows_of_the_site)
+        # A Django that has it no more is not guarded, and says so.
+        _patches.change(owner, name, replacement)
+    _patches.put(QuerySet, kept.ROWS, kept.rows_of_the_site)
     pre_save.connect(rows.before_save, dispatch_uid="sitefleet.guard")
     scopes.guarded = True
 
@@ -81,12 +82,7 @@ def uninstall() -> None:
     """Undo `install`; for tests."""
     scopes.guarded = False
     pre_save.disconnect(dispatch_uid="sitefleet.guard")
-    while _originals:
-        owner, name, original = _originals.pop()
-        if original is None:
-            delattr(owner, name)
-        else:
-            setattr(owner, name, original)
+    _patches.undo()
 
 
 def _is_free(query: Any) -> bool:
@@ -190,41 +186,26 @@ def _goes_with_another(query: Any, scope: Scope, alias: str) -> bool:
     return False
 
 
-def _update_compiler(original: Any) -> Any:
-    def get_compiler(self: Any, *args: Any, **kwargs: Any) -> Any:
-        compiler = original(self, *args, **kwargs)
-        if scopes.tables and not _is_free(self):
-            compiler.sitefleet_references = writes.before_update(self, compiler.connection)
-        return compiler
+def _preparing(before: Callable[[Any, Any], Any]) -> Any:
+    """Return what lets a query be looked at, and completed, ahead of its compilation."""
 
-    return get_compiler
+    def preparing(original: Any) -> Any:
+        def get_compiler(self: Any, *args: Any, **kwargs: Any) -> Any:
+            compiler = original(self, *args, **kwargs)
+            if scopes.tables and not _is_free(self):
+                compiler.sitefleet_references = before(self, compiler.connection)
+            return compiler
 
+        return get_compiler
 
-def _delete_compiler(original: Any) -> Any:
-    def get_compiler(self: Any, *args: Any, **kwargs: Any) -> Any:
-        compiler = original(self, *args, **kwargs)
-        if scopes.tables and not _is_free(self):
-            writes.before_delete(self, compiler.connection)
-        return compiler
-
-    return get_compiler
-
-
-def _insert_compiler(original: Any) -> Any:
-    def get_compiler(self: Any, *args: Any, **kwargs: Any) -> Any:
-        compiler = original(self, *args, **kwargs)
-        if scopes.tables and not _is_free(self):
-            writes.before_insert(self, compiler.connection.alias)
-        return compiler
-
-    return get_compiler
+    return preparing
 
 
 def _execute_update(original: Any) -> Any:
     def execute(self: Any, *args: Any, **kwargs: Any) -> Any:
         found = original(self, *args, **kwargs)
         if not found:
-            references = getattr(self, "sitefleet_references", ())
+            references = getattr(self, "sitefleet_references", ())  # none where it is free
             look_why(references, self.connection.alias)
         return found
 

@@ -31,6 +31,7 @@ from sitefleet.current import current_state, get_current_site_id
 from sitefleet.exceptions import NoCurrentSite, SiteRequired
 from sitefleet.scoping.crossing import cross_site, is_crossing, unguarded
 from sitefleet.scoping.introspection import is_historical
+from sitefleet.scoping.patches import Patches
 from sitefleet.scoping.scopes import scopes
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ _SCHEMA_VENDORS = frozenset({"sqlite", "mysql"})
 _compiled: ContextVar[bool] = ContextVar("sitefleet_compiled", default=False)
 #: Inside of a migration.
 _migrating: ContextVar[bool] = ContextVar("sitefleet_migrating", default=False)
-_originals: list[tuple[type, str, Any]] = []
+_patches = Patches()
 
 
 class Finder:
@@ -203,7 +204,7 @@ def _in_migration() -> Iterator[None]:
 
 def install() -> None:
     """Look at all statements from here on."""
-    if _originals:
+    if _patches:
         return
     crossing = functools.partial(cross_site, by="Django")
     for owner, name, change in (
@@ -217,9 +218,9 @@ def install() -> None:
         (RawSQL, "as_sql", _look_at_part),
         (ExtraWhere, "as_sql", _look_at_part),
     ):
-        _replace(owner, name, change(getattr(owner, name)))
+        _patches.change(owner, name, change)
     for name in PAST_THE_WRAPPERS:
-        _replace(CursorWrapper, name, _looking(name))
+        _patches.put(CursorWrapper, name, _looking(name))
     connection_created.connect(_connected, dispatch_uid="sitefleet.raw")
     for connection in connections.all(initialized_only=True):
         _connected(connection)
@@ -231,17 +232,7 @@ def uninstall() -> None:
     for connection in connections.all(initialized_only=True):
         if look_at_statement in connection.execute_wrappers:
             connection.execute_wrappers.remove(look_at_statement)
-    while _originals:
-        owner, name, original = _originals.pop()
-        if original is None:  # it was inherited, or is ours alone
-            delattr(owner, name)
-        else:
-            setattr(owner, name, original)
-
-
-def _replace(owner: type, name: str, replacement: Any) -> None:
-    _originals.append((owner, name, owner.__dict__.get(name)))
-    setattr(owner, name, replacement)
+    _patches.undo()
 
 
 def _connected(connection: Any, **_: Any) -> None:
@@ -253,5 +244,4 @@ def _connected(connection: Any, **_: Any) -> None:
         (type(connection), "check_constraints"),
         (type(connection.introspection), "get_table_description"),
     ):
-        if (owner, name) not in [entry[:2] for entry in _originals]:
-            _replace(owner, name, unguarded()(getattr(owner, name)))
+        _patches.change_once(owner, name, unguarded())

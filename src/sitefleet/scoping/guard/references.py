@@ -10,9 +10,10 @@ from django.db.models.sql.where import AND
 
 from sitefleet.current import get_current_site_id
 from sitefleet.exceptions import CrossSiteWrite, NoCurrentSite
+from sitefleet.scoping.batches import batches
 from sitefleet.scoping.conditions import required_site, site_required
 from sitefleet.scoping.crossing import is_crossing, unguarded
-from sitefleet.scoping.guard.rows import batches, column_of
+from sitefleet.scoping.guard.rows import column_of
 from sitefleet.scoping.scopes import Kind, Scope, scopes
 
 if TYPE_CHECKING:

@@ -12,23 +12,13 @@ from django.db.models.sql.where import AND
 
 from sitefleet.current import get_current_site_id
 from sitefleet.exceptions import CrossSiteWrite, NoCurrentSite
+from sitefleet.scoping.batches import batches
 from sitefleet.scoping.conditions import OfOtherSites, required_site
 from sitefleet.scoping.crossing import is_crossing, unguarded
 from sitefleet.scoping.scopes import UNKNOWN, Kind, Scope, Use, scopes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-#: Keys in one statement: SQLite may have been built for no more than 999 variables.
-BATCH = 500
-
-
-def batches(values: Iterable[Any]) -> Iterator[list[Any]]:
-    """Yield values in lists that any database takes in one statement."""
-    rest = list(values)
-    while rest:
-        yield rest[:BATCH]
-        del rest[:BATCH]
+    from collections.abc import Iterable, Sequence
 
 
 def column_of(model: type[Model], column: str) -> Any:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from django.db.models import Model
 
 
-def before_insert(query: Any, using: str) -> None:
+def before_insert(query: Any, connection: Any) -> None:
     """Give new rows their site, and refuse those of another and those that refer to another's.
 
     Raises SiteRequired, CrossSiteWrite.
@@ -43,8 +43,8 @@ def before_insert(query: Any, using: str) -> None:
         elif scope.kind is Kind.MANY:
             required_site(scope)
         _refuse_takeover(query, scope)
-        _refuse_known(query, scope, using)
-    look_at_inserted(query, using)
+        _refuse_known(query, scope, connection.alias)
+    look_at_inserted(query, connection.alias)
 
 
 def _give_site(scope: Scope, instance: Model, attname: str) -> None:

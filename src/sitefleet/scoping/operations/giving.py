@@ -8,15 +8,12 @@ from django.core.management.base import CommandError
 from django.db.migrations.operations.base import Operation, OperationCategory
 from django.db.models import OuterRef, QuerySet, Subquery
 
-from sitefleet.scoping.operations.batches import in_batches
+from sitefleet.scoping.batches import batches, in_batches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from django.db.models import Model
-
-#: Keys in one statement: fewer than any database allows.
-KEYS = 500
 
 
 class OnRows(Operation):
@@ -113,8 +110,8 @@ class GiveSite(OnRows):
     def _give_keys(self, without: QuerySet[Model], apps: Any) -> None:
         for slug, keys in self.rows.items():
             site = _site(apps, without.db, slug)
-            for start in range(0, len(keys), KEYS):
-                without.filter(pk__in=keys[start : start + KEYS]).update(**{self.field: site})
+            for some in batches(keys):
+                without.filter(pk__in=some).update(**{self.field: site})
 
     def _give(self, without: QuerySet[Model], rules: list[tuple[dict[str, Any], Any]]) -> None:
         for batch in in_batches(without) if rules else ():
@@ -146,9 +143,8 @@ class GiveSite(OnRows):
             for pk, found in batch.values_list("pk", behind):
                 by_site.setdefault(found, []).append(pk)
             for found, keys in by_site.items():
-                for start in range(0, len(keys), KEYS):
-                    chunk = without.filter(pk__in=keys[start : start + KEYS])
-                    given += chunk.update(**{self.field: found})
+                for some in batches(keys):
+                    given += without.filter(pk__in=some).update(**{self.field: found})
         return given
 
     def _refuse_rest(self, without: QuerySet[Model]) -> None:

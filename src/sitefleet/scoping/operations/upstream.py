@@ -28,13 +28,14 @@ from django.db.migrations.operations import (
 from django.db.models import F, UniqueConstraint
 
 from sitefleet.scoping.introspection import names_in
+from sitefleet.scoping.patches import Patches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 #: By the label of an app, the fields of the site that `InApp` gave its models.
 _given: dict[str, set[str]] = {}
-_originals: list[tuple[type, str, Any]] = []
+_patches = Patches()
 
 
 def register(label: str, operation: Any) -> None:
@@ -212,7 +213,7 @@ def _bringing_back(original: Any) -> Any:
 
 def install() -> None:
     """Let Django's operations do so, from here on."""
-    if _originals:
+    if _patches:
         return
     changes: list[tuple[type, str, Callable[[Any], Any]]] = [
         (AlterField, "state_forwards", _altering),
@@ -228,15 +229,9 @@ def install() -> None:
             (operation, "database_backwards", _bringing_back),
         ]
     for owner, name, change in changes:
-        _originals.append((owner, name, owner.__dict__.get(name)))
-        setattr(owner, name, change(getattr(owner, name)))
+        _patches.change(owner, name, change)
 
 
 def uninstall() -> None:
     """Undo `install`; for tests."""
-    while _originals:
-        owner, name, original = _originals.pop()
-        if original is None:  # it was inherited
-            delattr(owner, name)
-        else:
-            setattr(owner, name, original)
+    _patches.undo()

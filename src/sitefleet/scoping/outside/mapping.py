@@ -31,6 +31,7 @@ from django.db.models import QuerySet
 
 from sitefleet.lookup import get_site
 from sitefleet.models import SiteConfig
+from sitefleet.scoping.batches import batches
 from sitefleet.scoping.crossing import unguarded
 from sitefleet.scoping.outside import local_field, scoped_models
 
@@ -44,8 +45,8 @@ HEAD = ["model", "pk", "site"]
 #: What a file may say of a model.
 KEYS = {"rows", "field", "values", "follow", "default"}
 CHUNK = 2000
-#: Keys that one message names, and those in one statement.
-NAMED, ASKED = 5, 500
+#: Keys that one message names.
+NAMED = 5
 
 
 def _invalid(message: str) -> CommandError:
@@ -241,14 +242,12 @@ def refuse_unknown(giving: dict[str, dict[str, Any]]) -> None:
         keys = _keys(model, [key for named in rule.get("rows", {}).values() for key in named])
         rows: QuerySet[Any] = QuerySet(model)
         known: set[Any] = set()
-        left = [*keys]
         try:
             with unguarded():
                 if not keys or not rows.exists():
                     continue
-                for start in range(0, len(left), ASKED):
-                    chunk = rows.filter(pk__in=left[start : start + ASKED])
-                    known.update(chunk.values_list("pk", flat=True))
+                for some in batches(keys):
+                    known.update(rows.filter(pk__in=some).values_list("pk", flat=True))
         except DatabaseError:
             continue  # there is no table yet
         missing = [str(named) for key, named in keys.items() if key not in known]

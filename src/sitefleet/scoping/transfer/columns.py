@@ -9,7 +9,6 @@ from django.contrib.sites.models import Site
 from django.db.models import NOT_PROVIDED, AutoField, FileField
 
 from sitefleet.exceptions import TransferRefused
-from sitefleet.scoping.scopes import Kind
 from sitefleet.scoping.transfer import media
 from sitefleet.scoping.transfer.graph import Graph, Node, key_of, space_of, target_of
 
@@ -100,7 +99,7 @@ def plans_for(
             plans[label] = None
             unknown += [label] if rows and label not in excluded else []
             continue
-        known = {item.name: item for item in node.fields if not _is_cut(item, graph)}
+        known = {item.name: item for item in node.fields if not graph.cuts(item)}
         there = {item.name for item in node.fields}
         unknown += [f"{label}.{name}" for name in names if name not in there and rows]
         columns = [
@@ -114,10 +113,6 @@ def plans_for(
         message = f"Not here are {', '.join(unknown)}: --skip-unknown leaves them out."
         raise TransferRefused(message)
     return plans
-
-
-def _is_cut(item: Any, graph: Graph) -> bool:
-    return item.remote_field is not None and target_of(item) in graph.excluded
 
 
 def _facts(label: str, facts: Any) -> tuple[list[str], int]:
@@ -148,16 +143,15 @@ def _column(item: Any, node: Node, graph: Graph, storages: dict[str, Any]) -> Co
         target = target_of(item)
         link = any(entry.field == item.name for entry in node.links)
         space = OWN_SITE if link and target is Site else space_of(target, key_of(item))
-        home = home_of(graph.nodes.get(target), space) if link else ""
+        home = home_of(space, shared=graph.may_be_shared(target)) if link else ""
         return Column(item, space, target, home=home, is_late=item.name in node.late)
     if isinstance(item, FileField) and not media.has_folders(item.storage):
         return Column(item, f"file:{media.name_of(item, storages)}")
     return Column(item, is_key=item.primary_key and isinstance(item, AutoField))
 
 
-def home_of(node: Node | None, space: str) -> str:
-    """Return where the keys of rows of a model are that came in, without those that are shared."""
-    shared = node is not None and node.scope is not None and node.scope.kind is Kind.SHARED
+def home_of(space: str, *, shared: bool) -> str:
+    """Return where the keys of rows that came in are, without those of ``shared`` ones."""
     return f"own:{space}" if shared else space
 
 

@@ -106,7 +106,7 @@ def refuse_strays(graph: Graph, site: int) -> None:
                     continue
                 own = graph.rows(target, site).filter(**{key_of(field): OuterRef(field.attname)})
                 condition: Any = ~Exists(own)
-                if target.scope is not None and target.scope.kind is Kind.SHARED:
+                if target.may_be_shared and target.scope is not None:
                     shared = target.model._base_manager.using(graph.using).filter(
                         **{key_of(field): OuterRef(field.attname), target.scope.field: None}
                     )
@@ -209,19 +209,16 @@ class Exporter:
 
     def _encoded(self, node: Node, values: tuple[Any, ...]) -> list[Any]:
         return [
-            None if _is_dropped(field, self.graph) else encode(field, value)
+            None if self.graph.cuts(field) else encode(field, value)
             for field, value in zip(node.fields, values, strict=True)
         ]
 
     def _references(self, node: Node, page: list[tuple[Any, ...]], keys: Keys) -> Iterator[Record]:
         """Yield what is shared, and referred to here for the first time."""
         for position, field in enumerate(node.fields):
-            if field.remote_field is not None and not _is_dropped(field, self.graph):
+            if field.remote_field is not None and not self.graph.cuts(field):
                 model = target_of(field)
-                target = self.graph.nodes.get(model)
-                shared = target is None or (
-                    target.scope is not None and target.scope.kind is Kind.SHARED
-                )
+                shared = model not in self.graph.nodes or self.graph.may_be_shared(model)
                 wanted = {row[position] for row in page} if shared else set()
                 yield from self._describe(model, key_of(field), wanted, keys)
         names = [field.name for field in node.fields]
@@ -284,10 +281,6 @@ class Exporter:
                 if record["size"] is None:
                     self.missing.append(name)
                 self.progress(self.files, 0, name)
-
-
-def _is_dropped(field: Any, graph: Graph) -> bool:
-    return field.remote_field is not None and target_of(field) in graph.excluded
 
 
 def _as_key(model: Any, value: Any) -> Any:

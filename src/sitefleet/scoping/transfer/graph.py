@@ -50,6 +50,11 @@ class Node:
         """Tell whether a row may be of several sites."""
         return self.scope is not None and self.scope.kind is Kind.MANY
 
+    @property
+    def may_be_shared(self) -> bool:
+        """Tell whether a row may be of all sites."""
+        return self.scope is not None and self.scope.kind is Kind.SHARED
+
     @cached_property
     def fields(self) -> list[Any]:
         """The columns of its own table that are copied; the site is always the new one."""
@@ -89,6 +94,15 @@ class Graph:
     using: str
     excluded: frozenset[Model] = frozenset()
 
+    def cuts(self, item: Any) -> bool:
+        """Tell whether a field refers to rows that are excluded."""
+        return item.remote_field is not None and target_of(item) in self.excluded
+
+    def may_be_shared(self, model: Model) -> bool:
+        """Tell whether rows of a model may be of all sites."""
+        node = self.nodes.get(model)
+        return node is not None and node.may_be_shared
+
     def rows(self, node: Node, site: int, *, alone: bool = False) -> QuerySet[Any]:
         """Return the rows of a site; with ``alone`` those of no other site as well."""
         rows = node.model._base_manager.using(self.using)
@@ -113,10 +127,10 @@ class Graph:
 
     def members(self, node: Node) -> tuple[QuerySet[Any], str, str]:
         """Return the table between rows and sites, its fields to the row and to the site."""
-        between = node.scope.parent if node.scope is not None else None
-        assert between is not None  # noqa: S101 - for the type: MANY has one
-        opts = between.model._meta
-        own = next(f for f in opts.local_fields if f.column == between_column(node))
+        assert node.scope is not None  # noqa: S101 - for the type: MANY has one
+        between = node.scope.parent
+        assert between is not None  # noqa: S101 - the same
+        own = between.field_of(node.scope.parent_column)
         return between.model._base_manager.using(self.using), own.attname, between.attname
 
     def _linked(self, node: Node, link: Link, site: int, *, alone: bool) -> models.Q:
@@ -155,8 +169,3 @@ def key_of(item: Any) -> str:
 def space_of(model: Model, key: str | None = None) -> str:
     """Return where the keys of a model are kept; ``key`` is an attribute of it."""
     return f"{model._meta.label}.{key or getattr(model._meta.pk, 'attname', 'pk')}"
-
-
-def between_column(node: Node) -> str:
-    """Return the column that leads from the table between to a row with many sites."""
-    return node.scope.parent_column if node.scope is not None else ""

@@ -228,8 +228,7 @@ class Importer:
             self.keys.put(space_of(concrete, to), [(key, encode(attributes[to], found))])
 
     def _find(self, model: Any, record: Record, to: str) -> Any:
-        node = self.graph.nodes.get(model)
-        if node is not None and (node.scope is None or node.scope.kind.name != "SHARED"):
+        if model in self.graph.nodes and not self.graph.may_be_shared(model):
             message = f"The file refers to a row of {record['ref']} that is not in it."
             raise TransferRefused(message)
         if self.wishes.same_fleet:

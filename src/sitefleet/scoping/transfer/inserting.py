@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sitefleet.scoping.transfer.columns import Column, Plan
     from sitefleet.scoping.transfer.graph import Graph
     from sitefleet.scoping.transfer.keys import Keys
+    from sitefleet.scoping.transfer.options import ImportOptions
 
     News = dict[str, dict[Any, Any]]
 
@@ -48,7 +49,7 @@ class LeftOut(Exception):
 class Inserter:
     """Writes rows of one model after the other."""
 
-    def __init__(self, graph: Graph, keys: Keys, site: int, wishes: Any) -> None:
+    def __init__(self, graph: Graph, keys: Keys, site: int, wishes: ImportOptions) -> None:
         self.graph, self.keys, self.site, self.wishes = graph, keys, site, wishes
         self.connection = connections[graph.using]
         self.no_media = False
@@ -262,7 +263,7 @@ class Inserter:
         space = space_of(model)
         new = self._known(space, {old}).get(simple(old)) if old is not None else None
         if new is not None:
-            home = home_of(self.graph.nodes.get(model), space)
+            home = home_of(space, shared=self.graph.may_be_shared(model))
             own = model in column.targets and bool(self.keys.get(home, [old]))
             text = isinstance(item, (CharField, TextField))
             return decode(item, str(new) if text else new), own

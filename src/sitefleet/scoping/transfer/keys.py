@@ -7,12 +7,11 @@ import sqlite3
 from typing import TYPE_CHECKING, Any
 
 from sitefleet.exceptions import TransferRefused
+from sitefleet.scoping.batches import batches
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-#: Parameters of one statement; SQLite takes 999 at least.
-AT_ONCE = 900
 #: Kibibytes that SQLite keeps in memory.
 MEMORY = 8192
 TABLES = """
@@ -61,8 +60,7 @@ class Keys:
         """Return the new keys of those that are known."""
         wanted = sorted({simple(old) for old in olds}, key=str)
         found: dict[Any, Any] = {}
-        for start in range(0, len(wanted), AT_ONCE):
-            part = wanted[start : start + AT_ONCE]
+        for part in batches(wanted):
             marks = ",".join("?" * len(part))
             sql = f"SELECT old, new FROM keys WHERE space = ? AND old IN ({marks})"
             found.update(self._database.execute(sql, (space, *part)))

@@ -21,7 +21,7 @@ from django.core.files.storage import storages
 from django.db.models import FileField
 
 from sitefleet.exceptions import TransferRefused
-from sitefleet.scoping.transfer.fileformat import CHUNK
+from sitefleet.scoping.transfer.fileformat import CHUNK, is_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -103,15 +103,6 @@ def _mode(storage: Any, name: str) -> int:
         return os.lstat(storage.path(name)).st_mode
     except (NotImplementedError, AttributeError, OSError, SuspiciousFileOperation):
         return 0
-
-
-def is_text(name: str) -> bool:
-    """Tell whether a name is text: those of a disk may be any bytes."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return "\0" not in name
 
 
 @contextmanager

@@ -12,14 +12,8 @@ from typing import TYPE_CHECKING, Any
 from django.core.files.base import File
 
 from sitefleet.exceptions import TransferRefused
-from sitefleet.scoping.transfer.media import (
-    empty,
-    has_folders,
-    is_text,
-    logger,
-    told,
-    walk,
-)
+from sitefleet.scoping.transfer.fileformat import is_text
+from sitefleet.scoping.transfer.media import empty, has_folders, logger, told, walk
 
 if TYPE_CHECKING:
     from sitefleet.scoping.transfer.keys import Keys

@@ -44,7 +44,7 @@ def note_keys(
             for instance, old in zip(instances, olds, strict=True)
             if old.get(name) is not None
         ]
-        for each in {space, home_of(plan.node, space)}:
+        for each in {space, home_of(space, shared=plan.node.may_be_shared)}:
             keys.put(each, pairs)
     for instance, waiting in zip(instances, late, strict=True):
         for name, space, old in waiting:
