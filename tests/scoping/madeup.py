@@ -20,7 +20,7 @@ class Plain(models.Model):
 def tables_of(monkeypatch, *made):
     """Make the tables of models of the app ``rooms``, and forget the models afterwards."""
     if not connection.features.can_rollback_ddl:
-        _forget(made)
+        forget(made)
         pytest.skip("a table would end the transaction of the test")
     managed = [model for model in made if model._meta.managed]
     with monkeypatch.context() as patch:
@@ -33,13 +33,22 @@ def tables_of(monkeypatch, *made):
     try:
         yield
     finally:
-        _forget(made)
+        forget(made)
 
 
-def _forget(made):
-    for model in made:
-        for other in model._meta.many_to_many:
-            del apps.all_models["rooms"][other.remote_field.through._meta.model_name]
-        del apps.all_models["rooms"][model._meta.model_name]
+def forget(made):
+    """Let models of the app ``rooms``, and the tables between, be none."""
+    names = [model._meta.model_name for model in made]
+    names += [
+        field.remote_field.through._meta.model_name
+        for model in made
+        for field in model._meta.local_many_to_many
+    ]
+    forget_names(names)
+
+
+def forget_names(names):
+    for name in names:
+        apps.all_models["rooms"].pop(name, None)
     apps.clear_cache()
     scopes.find()

@@ -13,7 +13,6 @@ from django.urls import path
 
 from sitefleet import override_site
 from sitefleet.scoping import cross_site
-from sitefleet.scoping.scopes import scopes
 from sitefleet.test import client_for
 from tests.rooms.models import Notice, Person, Room, Tag
 
@@ -47,16 +46,6 @@ def client(world, settings):
     client = client_for(world.a.site, raise_request_exception=True)
     client.force_login(User.objects.create_superuser("root"))
     return client
-
-
-@pytest.fixture
-def declared():
-    known = {"flatpages.FlatPage": "sites", "redirects.Redirect": "site"}
-    for label, field in known.items():
-        scopes.declare(label, field)
-    yield
-    for label in known:
-        scopes.withdraw(label)
 
 
 def act(client, where, rows, **data):

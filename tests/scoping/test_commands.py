@@ -16,12 +16,7 @@ from sitefleet.management import crossing, execute_from_command_line
 from sitefleet.scoping import cross_site
 from tests.rooms.models import Booking, Building, Key, Person, Room, Tag
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def no_default(settings):
-    settings.SITE_ID = None
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_default")]
 
 
 @pytest.fixture

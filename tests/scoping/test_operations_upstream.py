@@ -7,20 +7,10 @@ from django.db.models import Q, UniqueConstraint
 
 from sitefleet.registry import add_site
 from sitefleet.scoping.operations import GiveSite, InApp, KeepSite, upstream
-from tests.scoping.test_operations import ADD, Database
+from tests.scoping.talks import ADD
 
 ALTER = migrations.AlterField
 OURS = UniqueConstraint(fields=["site", "title"], name="ours")
-
-
-@pytest.fixture
-def database(transactional_db, settings):
-    settings.SITE_ID = None
-    made = Database()
-    yield made
-    with connection.schema_editor() as editor:
-        for name in ("link", "talk"):
-            editor.delete_model(made.model(name))
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from sitefleet.scoping.guard import raw
 from tests.databases import in_sync_thread
 from tests.rooms.models import Booking, Building, Person, Room
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_default")]
 
 NAMING = {
     "plain": "SELECT count(*) FROM rooms_room",
@@ -47,20 +47,6 @@ INNOCENT = {
     "dollar": 'SELECT 1 AS "rooms_room$x"',
     "no table": "SELECT 1",
 }
-
-
-@pytest.fixture(autouse=True)
-def no_default(settings):
-    settings.SITE_ID = None
-
-
-@pytest.fixture
-def sites():
-    pair = [Site.objects.create(domain=f"{name}.test", name=name) for name in "ab"]
-    for site in pair:
-        with override_site(site):
-            Room.objects.create(name=site.name)
-    return pair
 
 
 def run(sql, params=None):

@@ -3,7 +3,6 @@
 import logging
 
 import pytest
-from django.contrib.sites.models import Site
 from django.db import connection, models
 from django.db.migrations import Migration, RunPython, RunSQL
 from django.db.migrations.state import ProjectState
@@ -14,21 +13,7 @@ from sitefleet.scoping.guard import raw
 from sitefleet.scoping.scopes import scopes
 from tests.rooms.models import Key, Room
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def no_default(settings):
-    settings.SITE_ID = None
-
-
-@pytest.fixture
-def sites():
-    pair = [Site.objects.create(domain=f"{name}.test", name=name) for name in "ab"]
-    for site in pair:
-        with override_site(site):
-            Room.objects.create(name=site.name)
-    return pair
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_default")]
 
 
 def run(sql):

@@ -20,7 +20,6 @@ from django.views import generic
 from sitefleet import override_site
 from sitefleet.exceptions import CrossSiteWrite
 from sitefleet.scoping import SiteManager
-from sitefleet.scoping.scopes import scopes
 from sitefleet.test import client_for
 from tests.rooms.models import Booking, Building, Hall, Room
 
@@ -182,16 +181,6 @@ def test_a_view_that_creates_says_what_is_taken_here_alone(rf, world, b):
 
 
 # --- apps of Django that know sites, declared as scoped -------------------------------------------
-
-
-@pytest.fixture
-def declared():
-    known = {"redirects.Redirect": "site", "flatpages.FlatPage": "sites"}
-    for label, field in known.items():
-        scopes.declare(label, field)
-    yield
-    for label in known:
-        scopes.withdraw(label)
 
 
 @pytest.fixture

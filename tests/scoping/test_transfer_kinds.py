@@ -4,7 +4,6 @@ import uuid
 from contextlib import contextmanager
 
 import pytest
-from django.apps import apps
 from django.contrib.auth.models import User
 from django.contrib.contenttypes.fields import GenericForeignKey, GenericRelation
 from django.contrib.contenttypes.models import ContentType
@@ -23,6 +22,7 @@ from sitefleet.scoping.transfer.cloning import clone_site
 from sitefleet.scoping.transfer.deleting import delete_site
 from sitefleet.scoping.transfer.finding import find_graph
 from sitefleet.scoping.transfer.options import ImportOptions
+from tests.scoping.madeup import forget
 from tests.scoping.transferring import exported, imported, records_in, whole
 
 pytestmark = pytest.mark.acceptance
@@ -32,10 +32,6 @@ NEXT = ImportOptions(slug="next", domain="next.example.org")
 @contextmanager
 def models_of(*classes):
     """Let models be, with tables, for a while."""
-    tables = [*classes]
-    tables += [
-        field.remote_field.through for model in classes for field in model._meta.local_many_to_many
-    ]
     with connection.schema_editor() as editor:
         for model in classes:
             editor.create_model(model)
@@ -43,10 +39,7 @@ def models_of(*classes):
     try:
         yield
     finally:
-        for model in tables:
-            del apps.all_models["rooms"][model._meta.model_name]
-        apps.clear_cache()
-        scopes.find()
+        forget(classes)
         with connection.schema_editor() as editor:
             for model in reversed(classes):
                 editor.delete_model(model)
