@@ -17,10 +17,8 @@ import inspect
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from asgiref.sync import iscoroutinefunction
-
 from sitefleet.exceptions import NoCurrentSite
-from sitefleet.generators import adrive, drive, each
+from sitefleet.generators import adrive, drive, each, within
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable
@@ -152,19 +150,8 @@ class override_site:  # noqa: N801 - named like Django's timezone.override and t
             def wrapper(*args: Any, **kwargs: Any) -> Any:
                 return (yield from drive(function(*args, **kwargs), SiteSteps(self._pk)))
 
-        elif iscoroutinefunction(function):
-
-            @functools.wraps(function)
-            async def wrapper(*args: Any, **kwargs: Any) -> Any:
-                with self:
-                    return await function(*args, **kwargs)
-
         else:
-
-            @functools.wraps(function)
-            def wrapper(*args: Any, **kwargs: Any) -> Any:
-                with self:
-                    return function(*args, **kwargs)
+            wrapper = within(function, lambda: self)
 
         return cast("F", wrapper)
 

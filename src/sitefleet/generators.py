@@ -7,8 +7,11 @@ force would leak to that one. So each step is entered and left by itself.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from asgiref.sync import iscoroutinefunction
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Generator
@@ -41,6 +44,31 @@ def drive(
             raise
         except BaseException as error:  # noqa: BLE001 - thrown into the generator, as PEP 380 says
             value, step = error, generator.throw
+
+
+def within(
+    function: Callable[..., Any], enter: Callable[[], AbstractContextManager[object]]
+) -> Callable[..., Any]:
+    """Return a function, or coroutine function, each call of which is within what ``enter`` gives.
+
+    Not for generators: see `drive`.
+    """
+    wrapper: Callable[..., Any]
+    if iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def wrapper(*args: Any, **kwargs: Any) -> Any:
+            with enter():
+                return await function(*args, **kwargs)
+
+    else:
+
+        @functools.wraps(function)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            with enter():
+                return function(*args, **kwargs)
+
+    return wrapper
 
 
 async def adrive(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import logging
 import sys
@@ -11,9 +10,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from asgiref.sync import iscoroutinefunction
-
 from sitefleet.current import active_site_id, current_state
+from sitefleet.generators import within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -131,22 +129,7 @@ class cross_site:  # noqa: N801 - named like override_site
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             message = "cross_site() decorates no generators: use it inside, around the statement."
             raise TypeError(message)
-        wrapper: Callable[..., Any]
-        if iscoroutinefunction(function):
-
-            @functools.wraps(function)
-            async def wrapper(*args: Any, **kwargs: Any) -> Any:
-                with self._copy_for(function):
-                    return await function(*args, **kwargs)
-
-        else:
-
-            @functools.wraps(function)
-            def wrapper(*args: Any, **kwargs: Any) -> Any:
-                with self._copy_for(function):
-                    return function(*args, **kwargs)
-
-        return cast("F", wrapper)
+        return cast("F", within(function, lambda: self._copy_for(function)))
 
     def _copy_for(self, function: Callable[..., Any]) -> cross_site:
         copy = cross_site(self.reason, self.by)

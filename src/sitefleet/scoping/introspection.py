@@ -58,3 +58,22 @@ def names_in(constraint: Any, site: str) -> set[str]:
         parts: list[Any] = [each] if isinstance(each, F) else [*each.flatten()]
         names |= {part.name.split("__")[0] for part in parts if type(part) is F}  # type: ignore[attr-defined]
     return names
+
+
+def parts_with_site(constraint: Any, site: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the arguments of a unique constraint like another, with the site in front.
+
+    It keeps its name: migrations of upstream may take it away by that.
+    """
+    _, expressions, kwargs = constraint.deconstruct()
+    fields = {"fields": (site, *constraint.fields)} if constraint.fields else {}
+    return (F(site), *expressions) if expressions else (), {**kwargs, **fields}
+
+
+def column_of(model: type[Model], column: str) -> Any:
+    """Return the field of a model for a column of its table; None where it has none.
+
+    For what is written by another model of the same table, with names of its own.
+    """
+    fields = model._meta.local_concrete_fields
+    return next((field for field in fields if field.column == column), None)

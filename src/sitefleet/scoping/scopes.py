@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 
-from sitefleet.scoping.introspection import is_historical, tables_between
+from sitefleet.scoping.introspection import column_of, is_historical, tables_between
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -96,7 +96,7 @@ class Scope:
 
     def field_of(self, column: str) -> Any:
         """Return the field of a column."""
-        return next(field for field in self.model._meta.local_fields if field.column == column)
+        return column_of(self.model, column)
 
     def __reduce__(self) -> Any:
         # As part of a query that is pickled: the tables between have no class that could be.

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from django.core.exceptions import ValidationError
 from django.db import DEFAULT_DB_ALIAS
 from django.db.backends.utils import names_digest, split_identifier
-from django.db.models import F, Q, UniqueConstraint
+from django.db.models import Q, UniqueConstraint
 from django.db.models.fields.related import lazy_related_operation
 from django.db.models.signals import class_prepared
 
-from sitefleet.scoping.introspection import names_in
+from sitefleet.scoping.introspection import names_in, parts_with_site
 from sitefleet.scoping.outside import specs
 from sitefleet.scoping.scopes import scopes
 
@@ -151,17 +151,15 @@ def name_for(model: type[Model], fields: Iterable[str], suffix: str) -> str:
 def _with_site(
     constraint: UniqueConstraint, model: type[Model], site: str, *, shared: bool
 ) -> Iterator[SiteUniqueConstraint]:
-    # It keeps its name: migrations of upstream may take it away by that.
-    _, expressions, kwargs = constraint.deconstruct()
-    more: dict[str, Any] = {"fields": (site, *constraint.fields)} if constraint.fields else {}
-    front = (F(site), *expressions) if expressions else ()
-    yield SiteUniqueConstraint(*front, **{**kwargs, **more})
+    expressions, kwargs = parts_with_site(constraint, site)
+    yield SiteUniqueConstraint(*expressions, **kwargs)
     if shared and constraint.nulls_distinct is not False:
         is_shared = Q(**{f"{site}__isnull": True})
         condition = constraint.condition & is_shared if constraint.condition else is_shared
         name = name_for(model, (constraint.name, site), "all")
         changes = {"condition": condition, "name": name}
-        yield SiteUniqueConstraint(*expressions, **{**kwargs, **changes})
+        _, own, given = constraint.deconstruct()
+        yield SiteUniqueConstraint(*own, **{**given, **changes})
 
 
 def _references(model: type[Model]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from sitefleet.exceptions import CrossSiteWrite, NoCurrentSite
 from sitefleet.scoping.batches import batches
 from sitefleet.scoping.conditions import required_site, site_required
 from sitefleet.scoping.crossing import is_crossing, unguarded
-from sitefleet.scoping.guard.rows import column_of
+from sitefleet.scoping.introspection import column_of
 from sitefleet.scoping.scopes import Kind, Scope, scopes
 
 if TYPE_CHECKING:

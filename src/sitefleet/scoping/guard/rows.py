@@ -21,13 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
-def column_of(model: type[Model], column: str) -> Any:
-    """Return the field of a model for a column of its table; None where it has none.
-
-    For what is written by another model of the same table, with names of its own.
-    """
-    fields = model._meta.local_concrete_fields
-    return next((field for field in fields if field.column == column), None)
+#: By model, what `get_relations` has found; and for which tables.
+_relations: tuple[Any, dict[type[Model], list[Any]]] = None, {}
 
 
 def of_others(model: type[Model], scope: Scope, using: str) -> QuerySet[Any]:
@@ -180,8 +175,20 @@ def _refuse_referring(relation: Any, rows: QuerySet[Any]) -> QuerySet[Any]:
 def get_relations(model: type[Model]) -> list[Any]:
     """Return the relations by which rows that may not be changed here may hang on rows of a model.
 
-    To a row of one site refer rows of that site, as they were written so, and rows of several.
+    To a row of one site refer rows of that site, as they were written so, and rows of several. They
+    are asked for at each DELETE, and looked for once.
     """
+    global _relations  # noqa: PLW0603 - as old as the tables that they are told by
+    tables, found = _relations
+    if tables is not scopes.tables:
+        tables, found = _relations = scopes.tables, {}
+    relations = found.get(model)
+    if relations is None:
+        relations = found[model] = _find_relations(model)
+    return relations
+
+
+def _find_relations(model: type[Model]) -> list[Any]:
     return [
         relation
         for relation in get_candidate_relations_to_delete(model._meta)

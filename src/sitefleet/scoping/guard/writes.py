@@ -17,7 +17,8 @@ from sitefleet.scoping.conditions import OfCurrentSite, required_site, site_requ
 from sitefleet.scoping.crossing import is_crossing, unguarded
 from sitefleet.scoping.fields import default_site
 from sitefleet.scoping.guard.references import Written, look_at_inserted, look_at_updated
-from sitefleet.scoping.guard.rows import column_of, refuse, refuse_others, refuse_to_strand
+from sitefleet.scoping.guard.rows import refuse, refuse_others, refuse_to_strand
+from sitefleet.scoping.introspection import column_of
 from sitefleet.scoping.scopes import Kind, Scope, Use, as_site, scopes
 
 if TYPE_CHECKING:

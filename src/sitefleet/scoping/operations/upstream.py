@@ -25,9 +25,9 @@ from django.db.migrations.operations import (
     RemoveField,
     RenameField,
 )
-from django.db.models import F, UniqueConstraint
+from django.db.models import UniqueConstraint
 
-from sitefleet.scoping.introspection import names_in
+from sitefleet.scoping.introspection import names_in, parts_with_site
 from sitefleet.scoping.patches import Patches
 
 if TYPE_CHECKING:
@@ -120,17 +120,11 @@ def _adding_in_state(original: Any) -> Any:
         if site and known and not getattr(self, "as_written", False):
             names = names_in(constraint, site)
             if _is_of_all_sites(state, app_label, self.model_name_lower, names):
-                self = AddConstraint(self.model_name, _with_site(constraint, site))
+                expressions, kwargs = parts_with_site(constraint, site)
+                self = AddConstraint(self.model_name, UniqueConstraint(*expressions, **kwargs))
         original(self, app_label, state)
 
     return state_forwards
-
-
-def _with_site(constraint: Any, site: str) -> UniqueConstraint:
-    _, expressions, kwargs = constraint.deconstruct()
-    fields = {"fields": (site, *constraint.fields)} if constraint.fields else {}
-    front = (F(site), *expressions) if expressions else ()
-    return UniqueConstraint(*front, **{**kwargs, **fields})
 
 
 def _adding(original: Any) -> Any:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
-def register() -> None:
-    """Register them."""
+def connect() -> None:
+    """Register the checks."""
     checks.register(check_settings)
     checks.register(check_database, checks.Tags.database)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 #: By major version: the minor one from which on statistics do not tell of hidden rows.
 #: CVE-2025-8713, https://www.postgresql.org/support/security/CVE-2025-8713/
-MENDED = {13: 22, 14: 19, 15: 14, 16: 10, 17: 6}
+MENDED = {14: 19, 15: 14, 16: 10, 17: 6}
 
 
 @dataclass(frozen=True, slots=True)

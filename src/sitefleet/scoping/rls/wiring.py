@@ -25,7 +25,7 @@ def connect() -> None:
     """Let connections follow the current site, and migrations see all rows or not begin."""
     connection_created.connect(equip, dispatch_uid="sitefleet.rls")
     pre_migrate.connect(_before_migrate, dispatch_uid="sitefleet.rls")
-    checks.register()
+    checks.connect()
 
 
 def _before_migrate(app_config: AppConfig, using: str, plan: Sequence[Any] = (), **_: Any) -> None:
