@@ -22,7 +22,7 @@ from django.urls import get_script_prefix
 from django.utils.cache import add_never_cache_headers
 
 from sitefleet import hosts
-from sitefleet.conf import get_conf
+from sitefleet.conf import get_conf, process_site_id
 from sitefleet.current import override_site
 from sitefleet.databases import site_connection
 from sitefleet.environments import get_environment
@@ -98,6 +98,7 @@ def unknown_host(request: HttpRequest) -> HttpResponse:
         "local_format": _local_format(host) if environment.is_live else "",
         "local_port": "" if port == RUNSERVER_PORT else port,
         "known": _known_sites() if settings.DEBUG else [],
+        "process_site": process_site_id(),
     }
     return _page(request, "unknown_host", 404, context)
 

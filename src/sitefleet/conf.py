@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ENVIRONMENT_VARIABLES = ("DOMAIN_FORMAT", "SCHEME", "SITE")
+#: In the environment of a process that is for one site alone: the id of that site.
+PROCESS_SITE = "SITE_ID"
+
+
+#: Longer numbers are no ids, and some databases refuse them as parameters.
+ID_LENGTH = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +122,9 @@ class Conf:
     METRICS_SITES: int = 200
     """Sites that metrics tell apart; those that come later are counted together."""
 
+    SERVING: dict[str, Any] = field(default_factory=dict)
+    """How ``sitefleet up`` serves the fleet: ``driver``, ``router``, ``mode`` and so on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -136,6 +145,20 @@ def get_conf() -> Conf:
             raise InvalidSetting(details)
         _Cache.source, _Cache.conf = source, Conf(**values)
     return _Cache.conf
+
+
+def process_site_id() -> int | None:
+    """Return the site that this process is for, by ``SITE_ID`` in its environment; None: for all.
+
+    Raises InvalidSetting for what is no id.
+    """
+    text = os.environ.get(PROCESS_SITE, "").strip()
+    if not text:
+        return None
+    if text.isascii() and text.isdigit() and len(text) <= ID_LENGTH:
+        return int(text)
+    message = f"SITE_ID in the environment is {text[:40]!r}, not the id of a site, a whole number."
+    raise InvalidSetting(message)
 
 
 class _Cache:

@@ -9,6 +9,7 @@ from typing import Any
 
 from sitefleet import hosts
 from sitefleet.exceptions import InvalidHost
+from sitefleet.hosting.settings import why_not_serving
 
 SLUG_FIELD = "{slug}"
 HOUR = 3600
@@ -108,6 +109,7 @@ EXAMPLES: dict[str, Any] = {
     "SCOPED_APP": "project",
     "RLS": "transaction",
     "RLS_ROLE": "platform",
+    "SERVING": {"driver": "zygote", "router": "nginx"},
 }
 REASONS: dict[str, Any] = {
     "DOMAIN_FORMAT": _why_not_format,
@@ -132,4 +134,5 @@ REASONS: dict[str, Any] = {
     "RAW_SQL": lambda value: "" if value in RAW_SQL else f"It is one of {RAW_SQL}.",
     "RLS": lambda value: "" if value in RLS else f"It is one of {RLS[1:]}, or empty.",
     "METRICS_SITES": lambda value: "" if value >= 1 else "It is at least 1.",
+    "SERVING": why_not_serving,
 }

@@ -13,7 +13,7 @@ from django.db import DatabaseError
 from django.db.models import Q
 
 from sitefleet import hosts
-from sitefleet.conf import get_conf
+from sitefleet.conf import ID_LENGTH, get_conf, process_site_id
 from sitefleet.current import AcceptedHost
 from sitefleet.environments import get_environment
 from sitefleet.exceptions import InvalidHost, NoCurrentSite, UnknownSite
@@ -26,8 +26,6 @@ logger = logging.getLogger("sitefleet")
 
 #: Names that are compared in search of a near match; more would take too long to wait for.
 NEAR_MATCH_LIMIT = 20_000
-#: Longer numbers are no ids, and some databases refuse them as parameters.
-ID_LENGTH = 18
 
 
 def get_site(key: str | int, *, source: str = "") -> Site:
@@ -49,12 +47,16 @@ def get_site(key: str | int, *, source: str = "") -> Site:
 def default_site_id() -> int | None:
     """Return the site of this process: that of ``SITEFLEET_SITE``, else ``SITE_ID``, else None.
 
+    ``SITE_ID`` in the environment goes before that in the settings.
+
     Raises UnknownSite when ``SITEFLEET_SITE`` names no site, NoCurrentSite when the database does
-    not answer: ``SITE_ID`` may be another site than the one that was asked for.
+    not answer: ``SITE_ID`` may be another site than the one that was asked for. Raises
+    InvalidSetting when ``SITE_ID`` in the environment is no id.
     """
     key = get_conf().SITE
     if not key:
-        return configured_site_id()
+        own = process_site_id()
+        return configured_site_id() if own is None else own
     try:
         return _pinned_id(key)
     except DatabaseError as error:

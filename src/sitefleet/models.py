@@ -17,11 +17,15 @@ from django.contrib.sites.models import Site
 from django.core.exceptions import ValidationError
 from django.db import models, router, transaction
 from django.db.models import F, Q
+from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from sitefleet.conf import get_conf
 from sitefleet.declared import clean_settings
 from sitefleet.environments import Environment, get_environment
 from sitefleet.fields import RisingField
+from sitefleet.hosting.fleet import DEDICATED, SHARED
+from sitefleet.hosting.options import InvalidOptions, clean_options
 from sitefleet.naming import (
     HOST_LENGTH,
     PREFIX_LENGTH,
@@ -54,6 +58,13 @@ class State(models.TextChoices):
     MAINTENANCE = "maintenance", _("maintenance")
     ARCHIVED = "archived", _("archived")
     SUSPENDED = "suspended", _("suspended")
+
+
+class Mode(models.TextChoices):
+    """How a site is served."""
+
+    SHARED = SHARED, _("shared: by the process that serves many sites")
+    DEDICATED = DEDICATED, _("dedicated: by processes of its own")
 
 
 class SiteConfig(models.Model):
@@ -111,9 +122,26 @@ class SiteConfig(models.Model):
         help_text=_("Values of SITE_SETTINGS for this site, by name."),
     )
     cache_generation = RisingField(default=0, editable=False)
+    mode = models.CharField(
+        _("mode"),
+        max_length=9,
+        blank=True,
+        default="",
+        choices=Mode,
+        help_text=_("Processes of its own, or one with other sites. Empty: as the project says."),
+    )
+    serving = models.JSONField(
+        _("serving"),
+        blank=True,
+        default=dict,
+        help_text=_("Options of its processes, by name, such as workers."),
+    )
+    updated_at = models.DateTimeField(
+        _("updated at"), auto_now=True, db_default=Now(), editable=False
+    )
 
-    #: The URLconf and the settings that the database has.
-    _stored: tuple[str, dict[str, Any]] = "", {}
+    #: The URLconf, the settings and the options of its processes that the database has.
+    _stored: tuple[str, dict[str, Any], Any] = "", {}, None
 
     class Meta:
         verbose_name = _("site configuration")
@@ -150,15 +178,15 @@ class SiteConfig(models.Model):
     def note_stored(self) -> None:
         """Remember the URLconf and the settings as what the database has."""
         known = self.__dict__  # without what is deferred
-        settings = known.get("settings", {})
+        settings, serving = known.get("settings", {}), known.get("serving")
         with suppress(RecursionError):  # raw SQL nests values deeper than `clean` lets in
-            settings = deepcopy(settings)
-        self._stored = known.get("urlconf", ""), settings
+            settings, serving = deepcopy(settings), deepcopy(serving)
+        self._stored = known.get("urlconf", ""), settings, serving
 
     def clean(self) -> None:
         """Bring slug and path prefix into normal form. Raises ValidationError.
 
-        A URLconf and values of settings that are stored already pass: who takes a site off the
+        A URLconf, values of settings and options that are stored already pass: who takes a site off the
         net must not be kept from it by a declaration that is gone.
         """
         self.slug = self.slug.strip().lower()
@@ -167,10 +195,12 @@ class SiteConfig(models.Model):
         except ValidationError as error:
             raise ValidationError({"path_prefix": error.messages}) from None
         validate_theme(self.theme)
-        urlconf, settings = self._stored
+        urlconf, settings, serving = self._stored
         if self.urlconf != urlconf:
             validate_urlconf(self.urlconf)
         self.settings = clean_settings(self.settings, settings)
+        if self.serving != serving:
+            self.serving = _clean_serving(self.serving)
 
     def options(self) -> Options:
         """Return what follows the site (see `sitefleet.presented`)."""
@@ -290,6 +320,13 @@ def sites_named(domain: str) -> QuerySet[Site]:
     return Site.objects.filter(
         Q(siteconfig__domain=domain) | Q(domain=domain, siteconfig__domain__isnull=True)
     )
+
+
+def _clean_serving(values: Any) -> dict[str, Any]:
+    try:
+        return clean_options(values, get_conf().SERVING.get("environment", ()))
+    except InvalidOptions as error:
+        raise ValidationError({"serving": error.problems}) from None
 
 
 def _taken(name: str, owner: Site, message: Any) -> ValidationError:

@@ -76,6 +76,12 @@ class Entry:
                     return match
         return self.root
 
+    def only(self, pk: int) -> Entry:
+        """Return what of this leads to one site; `UNKNOWN` where nothing does."""
+        root = self.root if self.root is not None and self.root.site.pk == pk else None
+        below = tuple(match for match in self.below if match.site.pk == pk)
+        return Entry(root, below) if root is not None or below else UNKNOWN
+
 
 class Step(NamedTuple):
     """One way in which a host can lead to a site: under a name, or by a slug."""

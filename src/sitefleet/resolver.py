@@ -23,7 +23,7 @@ from django.db import DatabaseError, connections, transaction
 from django.db.models.functions import Coalesce
 
 from sitefleet import hosts
-from sitefleet.conf import get_conf
+from sitefleet.conf import get_conf, process_site_id
 from sitefleet.current import current_state
 from sitefleet.databases import asking, in_event_loop, is_asking, is_in_memory, site_connection
 from sitefleet.environments import get_environment
@@ -292,7 +292,9 @@ class Resolver:
             return UNKNOWN
         with asking():
             rows = look_up(steps, environment, connection)
-        return decide(host, steps, rows, environment, memory.stored)[0]
+        entry = decide(host, steps, rows, environment, memory.stored)[0]
+        own = process_site_id()
+        return entry if own is None else entry.only(own)
 
 
 resolver = Resolver()

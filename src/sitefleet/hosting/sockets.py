@@ -1,0 +1,70 @@
+"""The listening sockets of all instances, held by the supervisor.
+
+Servers come and go, these stay: what connects meanwhile waits in the backlog, so that neither a
+restart nor a crash of a server loses a request.
+"""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sitefleet.hosting.run_dir import RunDir
+
+BACKLOG = 2048
+
+
+class Sockets:
+    """One listening socket per instance: a unix socket, or for Traefik a port on loopback."""
+
+    def __init__(self, run_dir: RunDir, *, tcp: bool = False) -> None:
+        self.run_dir = run_dir
+        self.tcp = tcp
+        self._held: dict[str, socket.socket] = {}
+
+    def get(self, key: str) -> socket.socket:
+        """Return the listening socket of an instance, made when there is none. Raises OSError."""
+        held = self._held.get(key)
+        if held is None:
+            self._held[key] = held = self._listen(key)
+        return held
+
+    def address(self, key: str) -> str:
+        """Return where an instance listens: ``unix:/path`` or ``127.0.0.1:port``."""
+        held = self.get(key)
+        name = held.getsockname()
+        return f"{name[0]}:{name[1]}" if self.tcp else f"unix:{name}"
+
+    def keep_only(self, keys: Iterable[str]) -> None:
+        """Close the sockets of instances that are gone."""
+        for key in set(self._held) - set(keys):
+            self._held.pop(key).close()
+            self.run_dir.socket(key).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Close all of them."""
+        self.keep_only(())
+
+    def _listen(self, key: str) -> socket.socket:
+        if self.tcp:
+            made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        else:
+            made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            if self.tcp:
+                made.bind(("127.0.0.1", 0))
+            else:
+                path = self.run_dir.socket(key)
+                with suppress(FileNotFoundError):
+                    path.unlink()
+                made.bind(str(path))
+            made.listen(BACKLOG)
+            made.setblocking(False)
+        except OSError:
+            made.close()
+            raise
+        return made
