@@ -40,12 +40,24 @@ PEERS = {
         Peer("django-pgschemas", ("django-pgschemas==1.1.1", PSYCOPG)),
     )
 }
+#: No peer, but where all that serves the heavy project is; uWSGI comes as a wheel.
+HEAVY = Peer(
+    "heavy",
+    (
+        "wagtail==8.0.1",
+        "djangorestframework==3.18.3",
+        "gunicorn==27.0.1",
+        "httptools==0.9.0",
+        "granian==2.8.7",
+        "pyuwsgi==2.0.30.post1",
+    ),
+)
 
 
 @cache
 def interpreter(name: str) -> str:
     """Return the interpreter of an environment, ours if it is no peer's. Raises Unavailable."""
-    peer = PEERS.get(name)
+    peer = {**PEERS, HEAVY.name: HEAVY}.get(name)
     if peer is None:
         return sys.executable
     folder = ENVS / name

@@ -16,6 +16,7 @@ import django
 import sitefleet
 from benchmarks import figures
 from benchmarks.environments import HERE, PEERS
+from benchmarks.serving import choosing
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -32,12 +33,19 @@ MEASURES = (
     "rows",
     "rls",
     "tenants",
+    "processes",
+    "crowd",
+    "routers",
+    "shared",
+    "live",
 )
 RESULTS = HERE / "results.json"
 PAGE = HERE / "README.md"
 #: Pages that show the figures between two marks, and whether they have room for all of them.
 SHOWN_IN = {HERE.parent / "README.md": False, HERE.parent / "docs/explain/speed.md": True}
 START, END = "<!-- benchmarks:start -->", "<!-- benchmarks:end -->"
+#: A page that shows what single measures have found, each between marks with its name.
+DETAILS = HERE.parent / "docs/serving/index.md"
 
 Results = dict[str, dict[str, Any]]
 
@@ -79,11 +87,24 @@ def write(results: Results) -> None:
     PAGE.write_text(render(results))
     for page, whole in SHOWN_IN.items():
         text = page.read_text() if page.exists() else ""
-        before, start, rest = text.partition(START)
-        _, end, after = rest.partition(END)
-        if start and end:
-            summary = summarise(results, whole=whole)
-            page.write_text(f"{before}{start}\n{summary}\n{end}{after}")
+        page.write_text(filled(text, START, END, summarise(results, whole=whole)))
+    DETAILS.write_text(with_details(DETAILS.read_text(), results))
+
+
+def filled(text: str, start: str, end: str, content: str) -> str:
+    """Return the text with the content between two marks, or as it is where it has none."""
+    before, begun, rest = text.partition(start)
+    _, ended, after = rest.partition(end)
+    return f"{before}{start}\n{content}\n{end}{after}" if begun and ended else text
+
+
+def with_details(text: str, results: Results) -> str:
+    """Return a page with what each measure has found where the page has its marks."""
+    for name in ("choosing", *MEASURES):
+        start, end = (mark.replace(":", f":{name}:") for mark in (START, END))
+        parts = [choosing.render(results)] if name == "choosing" else details(name, results)
+        text = filled(text, start, end, "\n\n".join(parts))
+    return text
 
 
 def summarise(results: Results, *, whole: bool) -> str:
@@ -114,10 +135,16 @@ def render(results: Results) -> str:
     parts = ["# Benchmarks", head, summarise(results, whole=True), legend]
     for name in MEASURES:
         if name in results:
-            found = results[name]
-            module = measure(name)
-            parts += [f"## {module.TITLE}", module.render(found["figures"])]
-            parts += [f"Not measured: {note}." for note in found["figures"]["notes"]]
-            run = f"`python -m benchmarks {name}`"
-            parts.append(f"{run}, {found['date']}; {found['machine']}; {found['versions']}.")
+            parts += [f"## {measure(name).TITLE}", *details(name, results)]
     return "\n\n".join(parts) + "\n"
+
+
+def details(name: str, results: Results) -> list[str]:
+    """Write all that one measure has found, in paragraphs."""
+    run = f"`python -m benchmarks {name}`"
+    if name not in results:
+        return [f"Not measured yet: {run}."]
+    found = results[name]
+    parts = [measure(name).render(found["figures"])]
+    parts += [f"Not measured: {note}." for note in found["figures"]["notes"]]
+    return [*parts, f"{run}, {found['date']}; {found['machine']}; {found['versions']}."]

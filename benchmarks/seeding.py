@@ -18,8 +18,9 @@ SITES = (
 )
 CONFIGS = (
     "INSERT INTO sitefleet_siteconfig"
-    " (site_id, slug, path_prefix, state, theme, urlconf, settings, cache_generation) {numbers}"
-    " SELECT i, 'site-' || i, '', 'active', '', '', '{{}}', 0 FROM numbers"
+    " (site_id, slug, path_prefix, state, theme, urlconf, settings, cache_generation, mode,"
+    " serving) {numbers}"
+    " SELECT i, 'site-' || i, '', 'active', '', '', '{{}}', 0, '', '{{}}' FROM numbers"
 )
 ALIASES = (
     "INSERT INTO multisite_alias (domain, is_canonical, redirect_to_canonical, site_id) {numbers}"

@@ -118,9 +118,14 @@ def _version(tables: str) -> str:
     """Tell files with other tables apart, from before a change here."""
     made_by = [HERE / "seeding.py"]
     if tables == "sitefleet":
-        source = HERE.parent / "src/sitefleet"
-        made_by += [*sorted(source.glob("migrations/*.py")), source / "triggers.py"]
+        made_by += migrations()
     return f"{crc32(b''.join(path.read_bytes() for path in made_by)):08x}"
+
+
+def migrations() -> list[Path]:
+    """Return the files that make sitefleet's tables."""
+    source = HERE.parent / "src/sitefleet"
+    return [*sorted(source.glob("migrations/*.py")), source / "triggers.py"]
 
 
 def fill(

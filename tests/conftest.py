@@ -59,8 +59,8 @@ def check_nothing_left_over(site=None, prefix="/", *, mounted=False):
 
 @pytest.fixture(autouse=True)
 def clean_process(monkeypatch):
-    """Start from nothing remembered and no SITEFLEET_* variables; end with no site left over."""
-    for name in [name for name in os.environ if name.startswith("SITEFLEET_")]:
+    """Start from nothing remembered and no variables of ours; end with no site left over."""
+    for name in [name for name in os.environ if name.startswith(("SITEFLEET_", "SITE_ID"))]:
         monkeypatch.delenv(name)
     forget()
     yield

@@ -12,8 +12,14 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
+import socket
 import subprocess
 import sys
+import tempfile
+import threading
+import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -36,6 +42,8 @@ class Project:
     quiet: bool = True
     """Whether the page is about something else than what follows the site: see `MISSING`."""
     environment: dict[str, str] = field(default_factory=dict)
+    run_dir: str = ""
+    serving: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
         self.environment = {
@@ -107,11 +115,66 @@ class Project:
                 self.environment.pop(command.removeprefix("unset "), None)
                 continue
             words = shlex.split(command)
-            done = self._run([sys.executable, *words[1:]])
-            printed = _tidy(done.stdout + done.stderr)
+            if words[0] == "sitefleet":
+                printed = self._sitefleet_saying(_tidy(expected), *words[1:])
+            else:
+                done = self._run([sys.executable, *words[1:]])
+                printed = _tidy(done.stdout + done.stderr)
             if printed != _tidy(expected):
                 complaints.append(f"$ {command}\n{printed}\n--- but the document says\n{expected}")
         return complaints
+
+    def _sitefleet_saying(self, expected: str, *words: str) -> str:
+        """Run `sitefleet`, again where it says something else: a change takes a second or two."""
+        for _ in range(8):
+            printed = _tidy(self._sitefleet(*words))
+            if printed == expected or words[0] == "up":
+                break
+            time.sleep(0.5)
+        return printed
+
+    def _sitefleet(self, command: str, *arguments: str) -> str:
+        """Run `sitefleet`, as in a second terminal while `up` runs; return what it printed."""
+        if not self.run_dir:  # sockets have 107 bytes
+            self.run_dir = tempfile.mkdtemp(prefix="sf", dir="/tmp")
+        words = [sys.executable, "-m", "sitefleet.hosting", command, "--run-dir", self.run_dir]
+        environment = {**self.environment, "PYTHONWARNINGS": ""}
+        if command != "up":
+            done = subprocess.run(
+                [*words, *arguments],
+                cwd=self.folder,
+                env=environment,
+                text=True,
+                capture_output=True,
+                check=False,
+            )
+            return done.stdout + done.stderr
+        port = _free_port()
+        where = ["--bind", f"127.0.0.1:{port}", "--format", f"{{slug}}.localhost:{port}"]
+        self.serving = subprocess.Popen(
+            [*words, *where, *arguments],
+            cwd=self.folder,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        printed = ""
+        for line in self.serving.stdout or ():
+            printed += line
+            if line.startswith("ready"):
+                break
+        # Somebody has to read it, or the pipe fills up.
+        threading.Thread(target=self.serving.communicate, daemon=True).start()
+        return printed.replace(f":{port}", ":8000")
+
+    def stop(self) -> None:
+        """Stop what a page has left running."""
+        if self.serving is not None:
+            self.serving.terminate()
+            self.serving.wait(30)
+        if self.run_dir:
+            shutil.rmtree(self.run_dir, ignore_errors=True)
 
     def _run(
         self, command: list[str], *, settings: bool = True
@@ -122,6 +185,15 @@ class Project:
         return subprocess.run(
             command, cwd=self.folder, env=environment, text=True, capture_output=True, check=False
         )
+
+
+def _free_port() -> int:
+    """Return a port that is as long as 8000, so that tables look the same."""
+    for port in range(8000 + os.getpid() % 1000, 10_000):
+        with suppress(OSError), socket.socket() as server:
+            server.bind(("127.0.0.1", port))
+            return port
+    raise OSError("no port is free")
 
 
 def _tidy(text: str) -> str:

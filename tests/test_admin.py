@@ -122,6 +122,7 @@ def test_the_form_shows_what_is_saved(browser, fleet):
         "domain": "one.example.org",
         "path_prefix": "/de",
         "state": "active",
+        "mode": "",
     }
     assert '<a href="https://one.example.org/de/"' in page.content.decode()
     assert browser.get(f"{LIST}add/").status_code == 200

@@ -1,6 +1,7 @@
 """The benchmarks run and write their pages. Times are never asserted: machines differ."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +10,12 @@ import pytest
 
 from benchmarks import figures, report, workers
 from benchmarks.environments import clean_environ
+from benchmarks.serving import asking, choosing, starting, wrk
 
 ROOT = Path(__file__).parent.parent
+#: The measures of servers.
+SERVING = ("processes", "crowd", "routers", "shared", "live")
+FEW = {"crowd": {"sites": 5}}
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +58,9 @@ def test_pages_are_changed_between_the_marks_only(results, tmp_path, monkeypatch
     monkeypatch.setattr(report, "RESULTS", tmp_path / "results.json")
     monkeypatch.setattr(report, "PAGE", tmp_path / "README.md")
     monkeypatch.setattr(report, "SHOWN_IN", {page: True, unmarked: True})
+    details = tmp_path / "details.md"
+    details.write_text("<!-- benchmarks:hot:start -->\nold\n<!-- benchmarks:hot:end -->\nafter\n")
+    monkeypatch.setattr(report, "DETAILS", details)
 
     report.write(results)
     report.write(results)
@@ -62,17 +70,24 @@ def test_pages_are_changed_between_the_marks_only(results, tmp_path, monkeypatch
     assert text.endswith(f"|\n{report.END}\nafter\n")
     assert "old" not in text
     assert unmarked.read_text() == "nothing to fill in\n"
+    found = "\n\n".join(report.details("hot", results))
+    marked = f"<!-- benchmarks:hot:start -->\n{found}\n<!-- benchmarks:hot:end -->\nafter\n"
+    assert details.read_text() == marked
     assert report.load() == json.loads(json.dumps(results))
 
 
 def test_the_pages_that_are_kept_say_what_the_kept_results_say():
     results = report.load()
-    assert set(results) == set(report.MEASURES)
+    assert set(results) <= set(report.MEASURES)
     assert report.PAGE.read_text() == report.render(results)
     for page, whole in report.SHOWN_IN.items():
         text = page.read_text()
         if report.START in text:
             assert report.summarise(results, whole=whole) in text
+    details = report.DETAILS.read_text()
+    assert report.with_details(details, results) == details
+    for name in ("choosing", *SERVING):
+        assert f"<!-- benchmarks:{name}:end -->" in details
 
 
 def test_an_unknown_measure_is_refused_with_the_names_of_those_there_are():
@@ -94,3 +109,97 @@ def test_an_unknown_measure_is_refused_with_the_names_of_those_there_are():
 )
 def test_times_are_written_in_the_unit_that_fits(value, text):
     assert figures.seconds(value) == text
+
+
+def test_a_measure_that_has_not_run_is_told_by_the_command_that_runs_it():
+    assert report.details("crowd", {}) == ["Not measured yet: `python -m benchmarks crowd`."]
+    assert choosing.render({}).count(choosing.UNKNOWN) == 10
+
+
+def test_modes_are_told_apart_by_what_was_measured():
+    cases = [
+        {"engine": engine, "one": [used], "many": [used], "seconds": [seconds]}
+        for engine, used, seconds in (
+            ("driver `zygote`", {"private": 7.0, "pss": 20.0}, 0.012),
+            ("driver `gunicorn`", {"private": 9.0, "pss": 30.0}, 0.8),
+            ("uWSGI", {"private": 50.0, "pss": 110.0}, 0.9),
+        )
+    ]
+    found = {
+        "processes": {"cases": cases},
+        "crowd": {"pss": 6144.0},
+        "shared": {"cases": [{"case": "sitefleet, gunicorn", "ratio": {"median": 0.97}}]},
+        "live": {"seconds": {"shared": [0.4, 0.9], "dedicated": [0.5, 1.0]}},
+    }
+    rows = choosing.render({name: {"figures": each} for name, each in found.items()}).splitlines()
+    assert "| 7 to 7 MB | 9 to 9 MB | 110 to 110 MB |" in rows[2]
+    assert "6.0 GB" in rows[4]
+    assert "| 12 ms | as any other | 900 ms |" in rows[5]
+    assert "| within 900 ms | within 1 s |" in rows[6]
+    assert "| 0.97 |" in rows[7]
+
+
+def test_what_wrk_writes_is_understood_and_failures_are_counted():
+    found = wrk.read(WRK)
+    assert (found.rate, found.median, found.failed) == (2421.07, 0.00655, 10)
+    assert wrk.read(WRK.replace("6.55ms", "655.00us")).median == 0.000655
+
+
+WRK = """Running 2s test @ http://127.0.0.1:8000/
+  1 threads and 16 connections
+  Latency Distribution
+     50%    6.55ms
+     99%   11.10ms
+  4873 requests in 2.01s, 1.26MB read
+  Socket errors: connect 1, read 2, write 0, timeout 4
+  Non-2xx or 3xx responses: 3
+Requests/sec:   2421.07
+Transfer/sec:    640.72KB
+"""
+
+
+@pytest.mark.acceptance
+def test_nothing_of_what_was_started_is_left_whatever_happens(tmp_path):
+    code = "import os, time; os.fork() or os.setsid(); time.sleep(60)"
+    pids = []
+
+    def fail():
+        command, log = [sys.executable, "-c", code], tmp_path / "log"
+        with starting.started(command, starting.environ(), log) as one:
+            while len(pids) < 2:
+                pids[:] = starting.family(one.pid)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    starting.wait_for_end(pids, 5)
+
+
+def test_memory_of_a_process_is_what_the_kernel_says():
+    found = starting.memory([os.getpid()])
+    assert 0 < found["private"] <= found["pss"]
+    assert starting.memory([2**30]) == {"private": 0, "pss": 0}
+
+
+def test_no_answer_is_an_answer_that_counts_as_failed():
+    answer = asking.ask(f"127.0.0.1:{asking.free_port()}", "example.org")
+    assert (answer.status, answer.good, answer.process) == (0, False, 0)
+    with pytest.raises(TimeoutError, match="status 0"):
+        asking.wait_until(lambda: answer, patience=0)
+
+
+@pytest.mark.acceptance
+@pytest.mark.parametrize("name", SERVING)
+def test_a_quick_run_of_servers_loses_nothing_and_is_written_to_the_page(name):
+    found = report.measure(name).run(quick=True, **FEW.get(name, {}))
+    assert found["notes"] == []
+    page = report.render({name: report.stamped(found)})
+    lines = report.measure(name).headline(found)
+    assert lines
+    for what, figure, _, _ in lines:
+        assert f"| {what} | {figure} |" in page
+    for case in found.get("cases", ()):
+        assert not case.get("failed")
+    assert not found.get("forks", {}).get("failed")
+    for when in ("first", "again"):
+        assert not found.get(when, {}).get("failed")

@@ -78,6 +78,15 @@ WRONG = [
     ({"RLS": True}, "not a str", "such as 'transaction'"),
     ({"RLS": "on"}, "cannot be 'on'", "'transaction', 'session'"),
     ({"RLS_ROLE": None}, "not a str", "such as 'platform'"),
+    ({"SERVING": "zygote"}, "not a dict", "such as {'driver': 'zygote'"),
+    ({"SERVING": {"drivers": "zygote"}}, "cannot be", "did you mean 'driver'?"),
+    ({"SERVING": {"driver": "apache"}}, "cannot be", "one of zygote, gunicorn, uwsgi"),
+    ({"SERVING": {"bind": "8000"}}, "cannot be", "a host and a port"),
+    ({"SERVING": {"options": {"workers": 0}}}, "cannot be", "from 1 to 64"),
+    ({"SERVING": {"options": {"environment": {"A": "b"}}}}, "cannot be", "does not list it"),
+    ({"SERVING": {"environment": ["A=b"]}}, "cannot be", "a list of variables"),
+    ({"SERVING": {"trusted_proxies": ["10.0.0.1/8"]}}, "cannot be", "a list of networks"),
+    ({"SERVING": {"raw": {"apache": ""}}}, "cannot be", "a dictionary of text by server"),
 ]
 
 

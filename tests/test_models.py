@@ -6,9 +6,10 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
 from django.test import override_settings
 
-from sitefleet.models import Alias, SiteConfig, State, ensure_free, registry_lock
+from sitefleet.models import Alias, SiteConfig, ensure_free, registry_lock
 from sitefleet.naming import clean_path_prefix
 from sitefleet.registry import add_alias, add_site, get_config
+from sitefleet.states import State
 from tests.databases import together
 
 BAD_NAMES = [

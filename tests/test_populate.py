@@ -5,7 +5,8 @@ from django.contrib.sites.models import Site
 from django.core.exceptions import ValidationError
 from django.test import override_settings
 
-from sitefleet.models import Alias, Generation, SiteConfig
+from sitefleet.generation import Generation
+from sitefleet.models import Alias, SiteConfig
 from sitefleet.populate import Report, find_problems, populate
 from sitefleet.registry import add_alias, add_site, get_config, set_state
 from sitefleet.resolver import resolver

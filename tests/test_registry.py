@@ -8,7 +8,8 @@ from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
 from sitefleet.exceptions import InvalidHost
-from sitefleet.models import Alias, Generation, SiteConfig, State
+from sitefleet.generation import Generation
+from sitefleet.models import Alias, SiteConfig
 from sitefleet.presented import shown
 from sitefleet.registry import (
     add_alias,
@@ -22,6 +23,7 @@ from sitefleet.registry import (
     set_state,
 )
 from sitefleet.resolver import resolver
+from sitefleet.states import State
 from sitefleet.sync import sync
 
 LIVE = {"FRESHNESS": 0.0}

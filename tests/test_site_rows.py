@@ -12,10 +12,18 @@ from django.test import override_settings
 
 from sitefleet import override_site
 from sitefleet.addresses import site_url
+from sitefleet.generation import Generation
 from sitefleet.lookup import get_site
-from sitefleet.models import Generation, SiteConfig
+from sitefleet.models import SiteConfig
 from sitefleet.presented import shown
-from sitefleet.registry import add_alias, add_site, all_configs, change_site, get_config
+from sitefleet.registry import (
+    add_alias,
+    add_site,
+    all_configs,
+    change_site,
+    configure_site,
+    get_config,
+)
 from sitefleet.resolver import resolver
 from sitefleet.site_rows import add_missing_configs, make_slug
 from sitefleet.sync import sync
@@ -29,7 +37,10 @@ def row(pk):
 
 
 def all_rows():
-    return [list(model.objects.order_by("pk").values()) for model in (Site, SiteConfig)]
+    sites, configs = (list(model.objects.order_by("pk").values()) for model in (Site, SiteConfig))
+    for config in configs:
+        del config["updated_at"]  # which a fixture has in milliseconds
+    return [sites, configs]
 
 
 def found(host):
@@ -117,6 +128,7 @@ def test_asking_for_the_configuration_completes_a_row(site):
 
 def test_a_fixture_is_loaded_as_it_was_dumped(site, tmp_path):
     below = add_site("de", domain="one.example.org", path_prefix="/de")
+    configure_site(below, mode="dedicated", serving={"workers": 5})
     path = str(tmp_path / "dump.json")
     call_command("dumpdata", "sites", "sitefleet.SiteConfig", "sitefleet.Alias", output=path)
     before = all_rows()

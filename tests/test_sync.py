@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from sitefleet import override_site
 from sitefleet.conf import get_conf
-from sitefleet.models import Alias, Generation, SiteConfig
+from sitefleet.generation import Generation
+from sitefleet.models import Alias, SiteConfig
 from sitefleet.registry import add_alias, add_site, change_site, get_config
 from sitefleet.resolver import resolver
 from sitefleet.sync import sync

@@ -7,7 +7,8 @@ from django.core.management import call_command
 from django.db import connection, models
 
 from sitefleet import triggers
-from sitefleet.models import Alias, Generation, SiteConfig
+from sitefleet.generation import Generation
+from sitefleet.models import Alias, SiteConfig
 from sitefleet.registry import add_alias, add_site
 from sitefleet.resolver import resolver
 

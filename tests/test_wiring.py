@@ -13,7 +13,8 @@ from django.db.models.signals import post_migrate, pre_migrate
 from django.test import override_settings
 
 from sitefleet import override_site, triggers
-from sitefleet.models import Alias, Generation, SiteConfig
+from sitefleet.generation import Generation
+from sitefleet.models import Alias, SiteConfig
 from sitefleet.registry import add_alias, add_site
 from sitefleet.resolver import resolver
 

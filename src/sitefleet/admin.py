@@ -15,12 +15,13 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from sitefleet import admin_options, hosts
+from sitefleet import admin_options, admin_serving, hosts
 from sitefleet.addresses import site_url
 from sitefleet.admin_removal import SiteRemoval
+from sitefleet.admin_serving import ServingShown
 from sitefleet.environments import get_environment
 from sitefleet.exceptions import InvalidHost, SiteError
-from sitefleet.models import Alias, SiteConfig, State, ensure_free
+from sitefleet.models import Alias, SiteConfig, ensure_free
 from sitefleet.naming import SLUG_LENGTH, clean_domain, clean_path_prefix, validate_slug
 from sitefleet.registry import (
     add_site,
@@ -30,6 +31,7 @@ from sitefleet.registry import (
     get_config,
     set_state,
 )
+from sitefleet.states import State
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -75,7 +77,8 @@ class SiteForm(FormBase):
             config = get_config(self.instance)
             for name in ("slug", "path_prefix", "state"):
                 self.initial.setdefault(name, getattr(config, name))
-            for name, value in admin_options.initial(config).items():
+            shown = admin_options.initial(config) | admin_serving.initial(config)
+            for name, value in shown.items():
                 if name in self.fields:
                     self.initial.setdefault(name, value)
             # Instead of what the model form has found in Django's row.
@@ -162,13 +165,13 @@ def _set_states(
     modeladmin.message_user(request, message % {"count": count, "state": state.label})
 
 
-class SiteAdmin(SiteRemoval):
+class SiteAdmin(ServingShown, SiteRemoval):
     """Sites, with all that sitefleet knows of them."""
 
     form = SiteForm
     inlines = (AliasInline,)
     fields = ("name", "slug", "domain", "path_prefix", "state", "open_link")
-    readonly_fields = ("open_link", "own_settings")
+    readonly_fields = ("open_link", "own_settings", "serving")
     list_display = ("name", "slug", "production_domain", "state", "open_link")
     list_filter = ("siteconfig__state",)
     list_select_related = ("siteconfig",)
@@ -233,7 +236,8 @@ class SiteAdmin(SiteRemoval):
         """Return the fields of the site, and those of its settings where any are declared."""
         editable = self.has_change_permission(request, obj) if obj else True
         fields = admin_options.form_fields(get_shown_config(obj) if obj else None)
-        return admin_options.fieldsets(self.fields, fields, editable=editable)
+        parts = admin_options.fieldsets(self.fields, fields, editable=editable)
+        return [*parts, admin_serving.fieldset(self._serving_fields(request, obj))]
 
     def get_form(
         self,
@@ -244,8 +248,15 @@ class SiteAdmin(SiteRemoval):
     ) -> Any:
         """Return the form, with a field for each setting that is declared now."""
         fields = admin_options.form_fields(get_shown_config(obj) if obj else None)
+        fields |= self._serving_fields(request, obj)
         form = type(self.form.__name__, (self.form,), dict(fields))
         return super().get_form(request, obj, change, form=form, **kwargs)
+
+    @staticmethod
+    def _serving_fields(request: HttpRequest, obj: Site | None) -> dict[str, forms.Field]:
+        if not admin_serving.may_change(request):
+            return {}
+        return admin_serving.form_fields(get_shown_config(obj) if obj else None)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Site], search_term: str
@@ -269,6 +280,7 @@ class SiteAdmin(SiteRemoval):
         else:
             obj.pk = add_site(**given, state=data["state"]).pk
         options = {key: data[key] for key in ("theme", "urlconf") if key in form.changed_data}
+        options |= admin_serving.given(form)
         configure_site(obj, settings=admin_options.given_settings(form), **options)
         obj.refresh_from_db()
 

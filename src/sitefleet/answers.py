@@ -26,11 +26,13 @@ from sitefleet.conf import get_conf, process_site_id
 from sitefleet.current import override_site
 from sitefleet.databases import site_connection
 from sitefleet.environments import get_environment
-from sitefleet.models import Alias, Generation, SiteConfig, State
+from sitefleet.generation import Generation
+from sitefleet.models import Alias, SiteConfig
 from sitefleet.pipeline import is_listed, steps_for
 from sitefleet.presented import shown
 from sitefleet.preview import is_open, is_staff
 from sitefleet.resolver import resolver
+from sitefleet.states import State
 
 if TYPE_CHECKING:
     from django.db import DatabaseError
@@ -88,17 +90,18 @@ def unknown_host(request: HttpRequest) -> HttpResponse:
         made_by_django = Site.objects.select_related("siteconfig").first()
         return _page(request, "first_site", 404, {**context, "made_by_django": made_by_django})
     host = hosts.normalize_header(raw)
-    port = hosts.split(host)[1]
+    port, own = hosts.split(host)[1], process_site_id()
     context |= {
         "command_host": host,
         "path": request.path,
-        "ignored_header": "" if settings.USE_X_FORWARDED_HOST else forwarded,
+        # A router of ours says there what Host says too.
+        "ignored_header": "" if settings.USE_X_FORWARDED_HOST or forwarded == raw else forwarded,
         "looked_up": bool(steps_for(host, environment, www=get_conf().WWW)),
         "slug": environment.slug_in(host),
         "local_format": _local_format(host) if environment.is_live else "",
         "local_port": "" if port == RUNSERVER_PORT else port,
-        "known": _known_sites() if settings.DEBUG else [],
-        "process_site": process_site_id(),
+        "process_site": "" if own is None else str(own),
+        "known": _known_sites(own) if settings.DEBUG else [],
     }
     return _page(request, "unknown_host", 404, context)
 
@@ -177,11 +180,11 @@ def _local_format(host: str) -> str:
     return ""
 
 
-def _known_sites() -> list[dict[str, str]]:
+def _known_sites(only: int | None) -> list[dict[str, str]]:
     environment = get_environment()
-    configs = SiteConfig.objects.select_related("site").order_by("site__name")[:LISTED]
+    configs = SiteConfig.objects.select_related("site").order_by("site__name")
     known = []
-    for config in configs:
+    for config in (configs if only is None else configs.filter(pk=only))[:LISTED]:
         host = config.host(environment)
         url = f"{environment.scheme}://{host}{config.path_prefix if environment.is_live else ''}/"
         known.append({"name": config.site.name, "slug": config.slug, "url": url if host else ""})

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sitefleet import hosts
-from sitefleet.conf import get_conf
+from sitefleet.conf import get_conf, process_site_id
 from sitefleet.databases import site_connection
 from sitefleet.environments import Environment, get_environment
 from sitefleet.lookup import forced_match, listed_match
-from sitefleet.models import State
 from sitefleet.pipeline import (
     ALIAS_REDIRECTED,
     ALIAS_SERVED,
@@ -23,10 +22,13 @@ from sitefleet.pipeline import (
     look_up,
     steps_for,
 )
+from sitefleet.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+#: The step of a process that is for one site alone.
+PROCESS = "SITE_ID of process"
 #: The only step of a host that is none of this environment.
 OUTSIDE = "environment"
 
@@ -68,6 +70,10 @@ def explain(host: str, path: str = "/") -> Explanation:
         told = Told("forced site", f"SITEFLEET_SITE={get_conf().SITE}", _name(forced), won=True)
         return Explanation(host, normal, where, (told,), forced, _answer(forced, path, environment))
     entry, told_steps = _look(normal, environment)
+    own = process_site_id()
+    if own is not None:
+        entry, told = _narrow(entry, own, path)
+        told_steps.append(told)
     match = listed_match(normal) if entry is UNKNOWN else entry.at(path)
     if entry.below:
         told_steps += _tell_prefixes(entry.below, match)
@@ -76,6 +82,15 @@ def explain(host: str, path: str = "/") -> Explanation:
     return Explanation(
         host, normal, where, tuple(told_steps), match, _answer(match, path, environment)
     )
+
+
+def _narrow(entry: Entry, own: int, path: str) -> tuple[Entry, Told]:
+    """Leave to a process that is for one site alone what leads there."""
+    match, narrowed = entry.at(path), entry.only(own)
+    said = "leads there" if narrowed is not UNKNOWN else "leads nowhere"
+    if match is not None and match.site.pk != own:
+        said = f"{_name(match)} is served by other processes"
+    return narrowed, Told(PROCESS, f"site {own} alone", said)
 
 
 def _look(host: str, environment: Environment) -> tuple[Entry, list[Told]]:

@@ -17,10 +17,10 @@ from sitefleet.conf import ID_LENGTH, get_conf, process_site_id
 from sitefleet.current import AcceptedHost
 from sitefleet.environments import get_environment
 from sitefleet.exceptions import InvalidHost, NoCurrentSite, UnknownSite
-from sitefleet.models import State
 from sitefleet.pipeline import UNKNOWN, Match, bare_id, bare_slug, present_bare
 from sitefleet.resolver import resolver
 from sitefleet.site_id import configured_site_id
+from sitefleet.states import State
 
 logger = logging.getLogger("sitefleet")
 

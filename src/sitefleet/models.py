@@ -20,12 +20,10 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from sitefleet.conf import get_conf
 from sitefleet.declared import clean_settings
 from sitefleet.environments import Environment, get_environment
 from sitefleet.fields import RisingField
-from sitefleet.hosting.fleet import DEDICATED, SHARED
-from sitefleet.hosting.options import InvalidOptions, clean_options
+from sitefleet.generation import LOCK_ROW, Generation
 from sitefleet.naming import (
     HOST_LENGTH,
     PREFIX_LENGTH,
@@ -39,32 +37,13 @@ from sitefleet.naming import (
     validate_urlconf,
 )
 from sitefleet.presented import NO_OPTIONS, Options, Stored, present, row_domain
+from sitefleet.states import Mode, State, clean_serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Self
 
     from django.db.models import QuerySet
-
-#: Rows of the table of generations: the one that triggers write to, and the registry's lock.
-TOKEN_ROW, LOCK_ROW = 1, 2
-GENERATION_BITS = 53
-
-
-class State(models.TextChoices):
-    """What the world sees of a site."""
-
-    ACTIVE = "active", _("active")
-    MAINTENANCE = "maintenance", _("maintenance")
-    ARCHIVED = "archived", _("archived")
-    SUSPENDED = "suspended", _("suspended")
-
-
-class Mode(models.TextChoices):
-    """How a site is served."""
-
-    SHARED = SHARED, _("shared: by the process that serves many sites")
-    DEDICATED = DEDICATED, _("dedicated: by processes of its own")
 
 
 class SiteConfig(models.Model):
@@ -176,7 +155,7 @@ class SiteConfig(models.Model):
         return config
 
     def note_stored(self) -> None:
-        """Remember the URLconf and the settings as what the database has."""
+        """Remember the URLconf, the settings and the options as what the database has."""
         known = self.__dict__  # without what is deferred
         settings, serving = known.get("settings", {}), known.get("serving")
         with suppress(RecursionError):  # raw SQL nests values deeper than `clean` lets in
@@ -186,8 +165,8 @@ class SiteConfig(models.Model):
     def clean(self) -> None:
         """Bring slug and path prefix into normal form. Raises ValidationError.
 
-        A URLconf, values of settings and options that are stored already pass: who takes a site off the
-        net must not be kept from it by a declaration that is gone.
+        A URLconf, values of settings and options that are stored already pass: who takes a site
+        off the net must not be kept from it by a declaration that is gone.
         """
         self.slug = self.slug.strip().lower()
         try:
@@ -200,7 +179,7 @@ class SiteConfig(models.Model):
             validate_urlconf(self.urlconf)
         self.settings = clean_settings(self.settings, settings)
         if self.serving != serving:
-            self.serving = _clean_serving(self.serving)
+            self.serving = clean_serving(self.serving)
 
     def options(self) -> Options:
         """Return what follows the site (see `sitefleet.presented`)."""
@@ -261,23 +240,6 @@ class Alias(models.Model):
             raise ValidationError({"name": error.messages}) from None
 
 
-class Generation(models.Model):
-    """One row whose token is another one after each change of what the resolver reads.
-
-    Database triggers change it, so raw SQL and ``QuerySet.update()`` count. The token is random
-    and no counter: after a rollback or a restored backup no old value comes back with other data.
-    """
-
-    token = models.BigIntegerField()
-
-    class Meta:
-        verbose_name = _("generation")
-        verbose_name_plural = _("generations")
-
-    def __str__(self) -> str:
-        return str(self.token)
-
-
 @contextmanager
 def registry_lock(using: str | None = None) -> Iterator[None]:
     """Open a transaction in which nobody else can change which name leads to which site.
@@ -320,13 +282,6 @@ def sites_named(domain: str) -> QuerySet[Site]:
     return Site.objects.filter(
         Q(siteconfig__domain=domain) | Q(domain=domain, siteconfig__domain__isnull=True)
     )
-
-
-def _clean_serving(values: Any) -> dict[str, Any]:
-    try:
-        return clean_options(values, get_conf().SERVING.get("environment", ()))
-    except InvalidOptions as error:
-        raise ValidationError({"serving": error.problems}) from None
 
 
 def _taken(name: str, owner: Site, message: Any) -> ValidationError:

@@ -25,8 +25,9 @@ from sitefleet import hosts
 from sitefleet.conf import get_conf
 from sitefleet.environments import get_environment
 from sitefleet.exceptions import InvalidHost
-from sitefleet.models import Alias, SiteConfig, State
+from sitefleet.models import Alias, SiteConfig
 from sitefleet.presented import NO_OPTIONS, Options, Stored, present
+from sitefleet.states import State
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping

@@ -23,6 +23,7 @@ from sitefleet.naming import (
 )
 from sitefleet.registry import add_site, change_site, configure_site, get_config, placeholder
 from sitefleet.resolver import resolver
+from sitefleet.states import clean_mode, clean_serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -36,15 +37,19 @@ KEYS: dict[str, Any] = {
     "theme": str,
     "urlconf": str,
     "settings": dict,
+    "mode": str,
+    "serving": dict,
 }
 ADDRESS = ("name", "domain", "path_prefix")
-OPTIONS = ("theme", "urlconf", "settings")
+OPTIONS = ("theme", "urlconf", "settings", "mode", "serving")
 CLEAN: dict[str, Any] = {
     "domain": clean_domain,
     "path_prefix": clean_path_prefix,
     "theme": validate_theme,
     "urlconf": validate_urlconf,
     "settings": clean_settings,
+    "mode": clean_mode,
+    "serving": clean_serving,
 }
 
 
@@ -169,7 +174,7 @@ def _snapshot(site: Site) -> tuple[Any, ...]:
     row = config.site
     aliases = row.fleet_aliases.order_by("pk").values_list("name", "redirect")
     address = row.domain, row.name, config.slug, config.domain, config.path_prefix
-    return *address, config.options(), list(aliases)
+    return *address, config.options(), config.mode, config.serving, list(aliases)
 
 
 def _add_aliases(site: Site, spec: dict[str, Any]) -> None:

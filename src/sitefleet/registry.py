@@ -14,18 +14,12 @@ from django.utils.translation import gettext as _
 from sitefleet import hosts
 from sitefleet.current import override_site
 from sitefleet.environments import Environment, get_environment
-from sitefleet.models import (
-    Alias,
-    SiteConfig,
-    State,
-    ensure_free,
-    registry_lock,
-    sites_named,
-)
+from sitefleet.models import Alias, SiteConfig, ensure_free, registry_lock, sites_named
 from sitefleet.naming import clean_domain, clean_path_prefix, validate_slug
 from sitefleet.presented import present
 from sitefleet.resolver import resolver
 from sitefleet.site_rows import add_missing_configs, make_slug
+from sitefleet.states import State, clean_mode, merge_serving
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -126,27 +120,33 @@ def change_site(
     return config
 
 
-def configure_site(
+def configure_site(  # noqa: PLR0913 - what there is to say of a site, by keyword
     site: Site,
     *,
     theme: str | None = None,
     urlconf: str | None = None,
     settings: Mapping[str, Any] | None = None,
+    mode: str | None = None,
+    serving: Mapping[str, Any] | None = None,
 ) -> SiteConfig:
     """Change what follows a site, of what is given, and nothing when nothing differs.
 
-    ``settings`` are values of SITE_SETTINGS by name: those that are named change, None takes the
-    site's own value away. Raises ValidationError.
+    ``settings`` are values of SITE_SETTINGS by name, ``serving`` options of its processes: those
+    that are named change, None takes the site's own value away. ``mode`` is ``shared``,
+    ``dedicated``, or empty for that of the project. Raises ValidationError.
     """
     with registry_lock():
         config = get_config(site)
-        before = config.options()
+        before = config.options(), config.mode, config.serving
+        config.mode = config.mode if mode is None else clean_mode(mode)
+        if serving:
+            config.serving = merge_serving(config.serving, serving)
         config.theme = config.theme if theme is None else theme
         config.urlconf = config.urlconf if urlconf is None else urlconf
         merged = config.settings | dict(settings or {})
         config.settings = {name: value for name, value in merged.items() if value is not None}
         config.clean()
-        if config.options() != before:
+        if (config.options(), config.mode, config.serving) != before:
             config.save()
     return config
 
@@ -155,8 +155,9 @@ def set_state(site: Site, state: str) -> SiteConfig:
     """Set the state of a site. Raises ValueError for a state that is none."""
     with registry_lock():
         config = get_config(site)
-        config.state = State(state)
-        config.save()
+        if config.state != State(state):
+            config.state = State(state)
+            config.save()
     return config
 
 

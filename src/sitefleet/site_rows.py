@@ -15,15 +15,8 @@ from django.db.models.signals import post_delete, post_save, pre_save
 
 from sitefleet import hosts
 from sitefleet.environments import get_environment
-from sitefleet.models import (
-    GENERATION_BITS,
-    TOKEN_ROW,
-    Alias,
-    Generation,
-    SiteConfig,
-    ensure_free,
-    registry_lock,
-)
+from sitefleet.generation import GENERATION_BITS, TOKEN_ROW, Generation
+from sitefleet.models import Alias, SiteConfig, ensure_free, registry_lock
 from sitefleet.naming import SLUG_LENGTH, clean_domain
 from sitefleet.presented import present, shown
 from sitefleet.resolver import resolver

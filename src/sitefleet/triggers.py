@@ -14,7 +14,8 @@ from django.db import OperationalError
 
 from sitefleet.databases import asking
 from sitefleet.exceptions import SiteError
-from sitefleet.models import GENERATION_BITS, LOCK_ROW, TOKEN_ROW, Alias, Generation, SiteConfig
+from sitefleet.generation import GENERATION_BITS, LOCK_ROW, TOKEN_ROW, Generation
+from sitefleet.models import Alias, SiteConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable

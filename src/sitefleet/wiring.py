@@ -33,6 +33,7 @@ from sitefleet.persite import (
 )
 from sitefleet.resolver import resolver
 from sitefleet.scoping import wiring as scoping
+from sitefleet.serving import checks as serving_checks
 from sitefleet.sync import sync
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def connect() -> None:
     post_migrate.connect(_after_migrate, dispatch_uid="sitefleet.after_migrate")
     setting_changed.connect(_setting_changed, dispatch_uid="sitefleet.setting_changed")
     checks.register()
+    serving_checks.register()
     # With settings that cannot be used the checks are to speak, and not this line.
     if find_problems() or get_conf().FOLLOW_SITE_ID:
         site_id.follow_current_site(_default_site_id, resolver.before_site_id)

@@ -24,5 +24,8 @@ WHOLE = ("README.md", "existing-project.md", "follow/index.md")
 def test_blocks_run_as_written(path: Path, tmp_path: Path) -> None:
     project = Project(tmp_path, quiet=not str(path).endswith(WHOLE))
     project.start()
-    complaints = project.play(path.read_text())
+    try:
+        complaints = project.play(path.read_text())
+    finally:
+        project.stop()
     assert not complaints, "\n\n".join(complaints)

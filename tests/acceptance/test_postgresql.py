@@ -8,7 +8,8 @@ from django.db import connection, transaction
 from django.test import override_settings
 
 from sitefleet import triggers
-from sitefleet.models import Alias, Generation, SiteConfig
+from sitefleet.generation import Generation
+from sitefleet.models import Alias, SiteConfig
 from sitefleet.populate import populate
 from sitefleet.registry import add_alias, add_site, change_site
 from sitefleet.resolver import resolver

@@ -11,8 +11,9 @@ import pytest
 from django.contrib.sites.models import Site
 from django.core.management import base, get_commands
 
+from sitefleet.generation import Generation
 from sitefleet.management import execute_from_command_line
-from sitefleet.models import Alias, Generation, SiteConfig
+from sitefleet.models import Alias, SiteConfig
 from sitefleet.registry import add_site
 
 ROOT = Path(__file__).parents[2]

@@ -9,9 +9,9 @@ from asgiref.sync import async_to_sync
 from django.utils import timezone, translation
 
 from sitefleet import background, override_site
-from sitefleet.models import State
 from sitefleet.options import entered_site
 from sitefleet.resolver import resolver
+from sitefleet.states import State
 
 EARLY = """
 import sys

@@ -6,9 +6,9 @@ from django.contrib.sites.models import Site
 
 from sitefleet import override_site
 from sitefleet.exceptions import NoCurrentSite, TaskRefused
-from sitefleet.models import State
 from sitefleet.persite.celery import HEADER, NOBODY
 from sitefleet.registry import set_state
+from sitefleet.states import State
 from tests.persite import celery_app as work
 from tests.persite.celery_worker import outcome, work_off
 

@@ -7,10 +7,10 @@ from django.contrib.sites.models import Site
 from sitefleet import carry_site, override_site
 from sitefleet.current import active_site_id
 from sitefleet.exceptions import NoCurrentSite, TaskRefused
-from sitefleet.models import State
 from sitefleet.persite import tasks
 from sitefleet.persite.tasks import KEY
 from sitefleet.registry import add_site, configure_site, set_state
+from sitefleet.states import State
 from sitefleet.test import client_for
 from tests.asgi import ask
 from tests.databases import elsewhere

@@ -7,7 +7,7 @@ from django.contrib.sites import models as django_sites
 from django.contrib.sites.models import Site
 
 from sitefleet import override_site
-from sitefleet.models import Generation
+from sitefleet.generation import Generation
 from sitefleet.resolver import resolver
 from tests.databases import elsewhere
 from tests.resolver.asking import WAYS, domain_of

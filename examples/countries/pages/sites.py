@@ -9,7 +9,8 @@ from django.utils.translation import get_language_info
 
 from sitefleet import override_site
 from sitefleet.addresses import site_url
-from sitefleet.models import SiteConfig, State
+from sitefleet.models import SiteConfig
+from sitefleet.states import State
 
 PORTAL = "portal"
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
+from weakref import WeakSet
 
+from sitefleet.hosting.leftovers import BELONGS_TO
+from sitefleet.hosting.logs import OWN
 from sitefleet.hosting.processes import Process
 
 if TYPE_CHECKING:
@@ -25,6 +28,8 @@ class Context:
     run_dir: RunDir
     sockets: Sockets
     logs: Logs
+    processes: WeakSet[Process] = field(default_factory=WeakSet)
+    """All that were made: `status` shows them, and the second Ctrl-C kills them."""
 
     def process(
         self,
@@ -35,8 +40,11 @@ class Context:
         descriptors: tuple[int, ...] = (),
     ) -> Process:
         """Return a process of the project, not started yet."""
-        variables = {**self.project.variables(), **(environment or {})}
-        return Process(name, argv, variables, self.logs, descriptors, str(self.project.root))
+        own = {BELONGS_TO: str(self.run_dir.root)}
+        variables = {**self.project.variables(), **(environment or {}), **own}
+        made = Process(name, argv, variables, self.logs, descriptors, str(self.project.root))
+        self.processes.add(made)
+        return made
 
     def python(self, module: str, *arguments: str) -> list[str]:
         """Return the command that runs a module of ours with the project's Python."""
@@ -44,7 +52,7 @@ class Context:
 
     def say(self, text: str) -> None:
         """Say something about the fleet as a whole."""
-        self.logs.write("fleet", text)
+        self.logs.write(OWN, text)
 
 
 @dataclass

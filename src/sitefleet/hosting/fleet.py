@@ -13,6 +13,8 @@ MODES = (SHARED, DEDICATED)
 DRIVERS = ("zygote", "gunicorn", "uwsgi")
 ROUTERS = ("asyncio", "nginx", "haproxy", "traefik")
 SHARED_SERVERS = ("gunicorn", "granian")
+#: In the environment: the mode of sites that do not say themselves, before the settings.
+MODE_VARIABLE = "SITEFLEET_SERVING_MODE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,8 @@ class Fleet:
     """``vendor``, and where it is limited ``max_connections`` and ``used_connections``."""
     has_asgi: bool = False
     """Whether the project names an ASGI application."""
+    examples: tuple[tuple[str, str], ...] = ()
+    """Slug and URL of the first shared sites, to be shown to who starts the fleet."""
 
     def as_json(self) -> str:
         """Return it in one line."""
@@ -98,11 +102,12 @@ def read_fleet(text: str | bytes) -> Fleet:
     """Return the fleet that `Fleet.as_json` has written."""
     raw = json.loads(text)
     sites = tuple(_site(values) for values in raw.pop("sites"))
-    serving = {
+    serving: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value
         for key, value in raw.pop("serving").items()
     }
-    return Fleet(sites=sites, serving=Serving(**serving), **raw)
+    examples = tuple((slug, url) for slug, url in raw.pop("examples", ()))
+    return Fleet(sites=sites, serving=Serving(**serving), examples=examples, **raw)
 
 
 def _site(values: dict[str, Any]) -> Site:

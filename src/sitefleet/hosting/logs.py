@@ -7,7 +7,9 @@ A line that begins with a *mark* belongs to one site of a process that serves se
 from __future__ import annotations
 
 import os
+import re
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,7 +19,15 @@ if TYPE_CHECKING:
 
 #: Stands around the key of an instance at the start of a line: no program writes that by itself.
 MARK = "\x1e"
+#: A site can mark its lines as those of another site, and can name nothing else.
+_MARKED = re.compile(rf"{MARK}(site-[0-9]{{1,19}}){MARK}")
+#: The log of what is said about the fleet as a whole.
+OWN = "fleet"
+#: Bytes of a log; the one before is kept, as ``.log.1``.
 LARGEST = 10_000_000
+LONG_LINE = 2000
+#: Bytes that arrive in one piece, whoever writes to the pipe meanwhile: PIPE_BUF is 4096.
+LONGEST_PIECE = 4000
 
 
 class Logs:
@@ -27,23 +37,47 @@ class Logs:
         self.run_dir = run_dir
         self.show = show or (lambda _name, _line: None)
         self.lost = 0
-        """Lines that could not be written."""
+        """Lines that could not be written since lines could be."""
 
     def write(self, name: str, line: str) -> None:
         """Write one line of the process ``name``, or of the instance that its mark names."""
-        if line.startswith(MARK):
-            _, marked, line = line.split(MARK, 2) if line.count(MARK) > 1 else ("", name, line[1:])
-            name = marked if marked.replace("-", "").isalnum() else name
-        self.show(name, line)
-        path = self.run_dir.logs / f"{name}.log"
+        if found := _MARKED.match(line):
+            name, line = found[1], line[found.end() :]
+        self._show(name, line)
         try:
-            with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
-                file.write(f"{line}\n")
-                large = file.tell() > LARGEST
-            if large:
-                path.replace(path.with_suffix(".log.1"))
-        except OSError:
+            self._append(name, line)
+            if self.lost:
+                lost, self.lost = self.lost, 0
+                self._append(OWN, f"{lost} lines could not be written to the logs before this.")
+        except OSError as error:
+            if not self.lost:
+                told = f"The logs cannot be written ({error.strerror}): lines of them are lost."
+                self._show(OWN, told)
             self.lost += 1
+
+    def last(self, name: str, lines: int) -> list[str]:
+        """Return the last lines of a log. Raises OSError where there is none."""
+        with (self.run_dir.logs / f"{name}.log").open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - lines * LONG_LINE))
+            return lines_of(file.read())[-lines:]
+
+    def _show(self, name: str, line: str) -> None:
+        with suppress(OSError):  # the terminal is gone
+            self.show(name, line)
+
+    def _append(self, name: str, line: str) -> None:
+        path = self.run_dir.logs / f"{name}.log"
+        with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(f"{line}\n")
+            large = file.tell() > LARGEST
+        if large:
+            path.replace(path.with_suffix(".log.1"))
+
+
+def lines_of(data: bytes) -> list[str]:
+    """Return the lines of a log: ``str.splitlines`` would split at what is part of one."""
+    return data.decode("utf-8", "backslashreplace").removesuffix("\n").split("\n")
 
 
 def marked(key: str, line: str) -> str:
@@ -55,7 +89,7 @@ class MarkedOutput:
     """Stands in for ``sys.stdout`` and ``sys.stderr`` in a process of one site: marks its lines."""
 
     def __init__(self, key: str, descriptor: int) -> None:
-        self._key, self._descriptor, self._rest = key, descriptor, ""
+        self.key, self._descriptor, self._rest = key, descriptor, ""
 
     encoding, errors = "utf-8", "backslashreplace"
 
@@ -73,7 +107,7 @@ class MarkedOutput:
             self._rest = ""
 
     def isatty(self) -> bool:
-        """It is no terminal."""
+        """Return that it is no terminal."""
         return False
 
     def fileno(self) -> int:
@@ -81,14 +115,23 @@ class MarkedOutput:
         return self._descriptor
 
     def _emit(self, line: str) -> None:
-        data = f"{marked(self._key, line)}\n".encode("utf-8", "backslashreplace")
-        try:
-            os.write(self._descriptor, data[:4000] + (b"\n" if len(data) > 4000 else b""))
-        except OSError:
-            pass
+        text = marked(self.key, line) if self.key else line
+        data = f"{text}\n".encode("utf-8", "backslashreplace")
+        if len(data) > LONGEST_PIECE:
+            data = data[:LONGEST_PIECE] + b"\n"
+        with suppress(OSError):
+            os.write(self._descriptor, data)
 
 
 def install_marked_output(key: str) -> None:
-    """Mark what this process says from now on."""
-    sys.stdout = MarkedOutput(key, 1)  # type: ignore[assignment]
-    sys.stderr = MarkedOutput(key, 2)  # type: ignore[assignment]
+    """Mark what this process says from now on.
+
+    Empty in a process that is going to be forked, and is to get its key then: handlers of `logging`
+    hold on to the streams that were there when they were made.
+    """
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        stream = getattr(sys, name)
+        if isinstance(stream, MarkedOutput):
+            stream.key = key
+        else:
+            setattr(sys, name, MarkedOutput(key, descriptor))

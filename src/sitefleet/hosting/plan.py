@@ -74,7 +74,7 @@ class Plan:
 
 def make_plan(fleet: Fleet) -> Plan:
     """Return what should run for a fleet."""
-    decisions = tuple(_decide(site) for site in fleet.sites)
+    decisions = tuple(_decide(site, fleet.serving.driver) for site in fleet.sites)
     dedicated = tuple(
         Instance(
             key=decision.instance,
@@ -112,18 +112,22 @@ def code_group(options: Options) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _decide(site: Site) -> Decision:
+def _decide(site: Site, driver: str) -> Decision:
     if site.mode != DEDICATED:
         if site.options.interface == "asgi" and site.names:
             return Decision(site, "shared", SHARED_ASGI, "shared, and wants ASGI")
         return Decision(site, "shared", "shared", "shared")
-    if site.state in ASLEEP:
-        return Decision(site, "shared", "shared", f"it is {site.state}: nothing of it runs")
-    if site.shared_because:
-        return Decision(site, "shared", "shared", site.shared_because)
-    if not site.names:
-        return Decision(site, "shared", "shared", "it has no host here")
+    if reason := _why_not_dedicated(site):
+        return Decision(site, "shared", "shared", reason)
+    if driver == "uwsgi" and site.options.interface == "asgi":
+        return Decision(site, "shared", SHARED_ASGI, "it wants ASGI, which uWSGI does not speak")
     why = "dedicated"
     if site.options.environment:
         why += ", with an environment of its own"
     return Decision(site, DEDICATED, instance_key(site.id), why)
+
+
+def _why_not_dedicated(site: Site) -> str:
+    if site.state in ASLEEP:
+        return f"it is {site.state}: nothing of it runs"
+    return site.shared_because or ("" if site.names else "it has no host here")

@@ -1,17 +1,26 @@
-"""One process that is kept running: started, watched, started again, stopped."""
+"""One process that is kept running: started, watched, started again, stopped.
+
+It ends when the supervisor does, however that ends: on Linux the kernel sends it SIGTERM
+(``PR_SET_PDEATHSIG``, see prctl(2)), upon which servers end what they have forked. What is left
+all the same is found by the next supervisor, see `sitefleet.hosting.leftovers`.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
-import signal
+import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
-from time import monotonic
+from signal import SIGKILL, SIGTERM, Signals
+from time import monotonic, time
 from typing import TYPE_CHECKING
 
+from sitefleet.hosting.pipes import open_pipe
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sitefleet.hosting.logs import Logs
 
@@ -20,9 +29,13 @@ BACKOFF = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0)
 #: Seconds after which a process counts as well, and its next end as the first.
 WELL_AFTER = 10.0
 LONGEST_LINE = 64 * 1024
+#: Seconds in which lines are awaited that a process has written before it ended: what it has
+#: started in a session of its own may hold the pipe for as long as it likes.
+LAST_LINES = 0.5
+PR_SET_PDEATHSIG = 1
 
 
-@dataclass
+@dataclass(eq=False)
 class Process:
     """A command that is kept running until it is stopped."""
 
@@ -35,10 +48,14 @@ class Process:
     cwd: str | None = None
     restarts: int = 0
     pid: int | None = None
+    started: float = 0.0
+    """Seconds since 1970."""
     _task: asyncio.Task[None] | None = None
-    _stopping: bool = False
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _running: asyncio.subprocess.Process | None = None
-    _ended: asyncio.Event = field(default_factory=asyncio.Event)
+    _lines: asyncio.StreamReader | None = None
+    _pipe: asyncio.BaseTransport | None = None
+    _replaced: bool = False
 
     async def start(self) -> None:
         """Start it. Raises OSError where there is no such program."""
@@ -51,19 +68,24 @@ class Process:
             with suppress(ProcessLookupError):
                 self._running.send_signal(number)
 
-    async def stop(self, patience: float = 10.0, number: int = signal.SIGTERM) -> None:
+    def replace(self) -> None:
+        """Let it end, and start another one."""
+        self._replaced = True
+        self.signal(SIGTERM)
+
+    async def stop(self, patience: float = 10.0, number: int = SIGTERM) -> None:
         """End it: ask, wait ``patience`` seconds, then kill its whole group."""
-        self._stopping = True
-        self.signal(number)
+        self._stopping.set()
         if self._task is None:
             return
-        try:
-            await asyncio.wait_for(asyncio.shield(self._task), patience)
-        except TimeoutError:
-            self._kill_group()
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        self.signal(number)
+        await asyncio.wait((self._task,), timeout=patience)
+        self.kill()
+        await self._task
+
+    def kill(self) -> None:
+        """End it and its whole group at once."""
+        self._stopping.set()
         self._kill_group()
 
     @property
@@ -71,76 +93,93 @@ class Process:
         """Whether it runs now."""
         return self._running is not None and self._running.returncode is None
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether it runs, or is about to run again."""
+        return self._task is not None and not self._stopping.is_set()
+
     async def _spawn(self) -> None:
-        self._running = await asyncio.create_subprocess_exec(
-            *self.argv,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env=dict(self.environment),
-            cwd=self.cwd,
-            pass_fds=self.descriptors,
-            start_new_session=True,  # Ctrl-C is for the supervisor, which stops all in order
-            limit=LONGEST_LINE,
-        )
-        self.pid = self._running.pid
+        # A pipe of our own: with one of asyncio, before Python 3.13, the end of a process is told
+        # when all that it has forked have closed the pipe.
+        self._lines, self._pipe, write_end = await open_pipe(LONGEST_LINE)
+        try:
+            self._running = await asyncio.create_subprocess_exec(
+                *self.argv,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=write_end,
+                stderr=write_end,
+                env=dict(self.environment),
+                cwd=self.cwd,
+                pass_fds=self.descriptors,
+                start_new_session=True,  # Ctrl-C is for the supervisor, which stops all in order
+                preexec_fn=_end_with(os.getpid()),
+            )
+        except BaseException:
+            self._pipe.close()
+            raise
+        finally:
+            os.close(write_end)
+        self.pid, self.started = self._running.pid, time()
 
     async def _keep(self) -> None:
         failures = 0
         while True:
-            started = monotonic()
-            await self._read()
-            assert self._running is not None  # noqa: S101 - for the type
-            code = await self._running.wait()
-            if self._stopping:
+            well_after = monotonic() + WELL_AFTER
+            code = await self._watch()
+            if self._stopping.is_set():
                 return
-            self._kill_group()
-            failures = 0 if monotonic() - started > WELL_AFTER else failures + 1
-            self.logs.write(self.name, f"ended ({describe_exit(code)}), is started again")
-            await asyncio.sleep(BACKOFF[min(failures, len(BACKOFF) - 1)])
-            if self._stopping:
+            failures = 0 if monotonic() > well_after or self._replaced else failures + 1
+            if not self._replaced:
+                self.logs.write(self.name, f"ended ({describe_exit(code)}), is started again")
+            self._replaced = False
+            if not await self._start_again(failures):
                 return
-            self.restarts += 1
-            while not self._stopping:
-                try:
-                    await self._spawn()
-                    break
-                except OSError as error:
-                    self.logs.write(self.name, f"cannot be started: {error}")
-                    await asyncio.sleep(BACKOFF[-1])
 
-    async def _read(self) -> None:
-        assert self._running is not None  # noqa: S101 - for the type
-        stream = self._running.stdout
-        assert stream is not None  # noqa: S101 - for the type
-        waiting = asyncio.create_task(self._running.wait())
+    async def _start_again(self, failures: int) -> bool:
         while True:
-            reading = asyncio.create_task(_line(stream))
-            await asyncio.wait((reading, waiting), return_when=asyncio.FIRST_COMPLETED)
-            if not reading.done():
-                # It has ended, but what it has forked still holds the pipe.
-                await asyncio.wait((reading,), timeout=0.5)
-            if not reading.done():
-                reading.cancel()
-                break
-            line = reading.result()
-            if line is None:
-                break
-            self.logs.write(self.name, line)
-        await waiting
+            pause = BACKOFF[min(failures, len(BACKOFF) - 1)]
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), pause)
+            if self._stopping.is_set():
+                return False
+            try:
+                await self._spawn()
+            except OSError as error:
+                self.logs.write(self.name, f"cannot be started: {error}")
+                failures = len(BACKOFF)
+                continue
+            self.restarts += 1
+            if self._stopping.is_set():  # meanwhile, when there was nothing to send a signal to
+                self.signal(SIGTERM)
+            return True
+
+    async def _watch(self) -> int:
+        """Write down what it says until it has ended; return how it ended."""
+        assert self._running is not None  # noqa: S101 - for the type
+        assert self._lines is not None  # noqa: S101 - for the type
+        assert self._pipe is not None  # noqa: S101 - for the type
+        reading = asyncio.create_task(self._read(self._lines))
+        code = await self._running.wait()
+        self._kill_group()  # what it has forked ends with it
+        await asyncio.wait((reading,), timeout=LAST_LINES)
+        reading.cancel()
+        self._pipe.close()
+        return code
+
+    async def _read(self, stream: asyncio.StreamReader) -> None:
+        while True:
+            try:
+                data = await stream.readline()
+            except ValueError:  # longer than LONGEST_LINE: asyncio has dropped it
+                data = b"... (a line that is too long)"
+            if not data:
+                return
+            self.logs.write(self.name, data.decode("utf-8", "backslashreplace").rstrip("\r\n"))
 
     def _kill_group(self) -> None:
         if self.pid is not None:
             with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, signal.SIGKILL)
-
-
-async def _line(stream: asyncio.StreamReader) -> str | None:
-    try:
-        data = await stream.readline()
-    except ValueError:  # longer than LONGEST_LINE: asyncio has dropped it
-        return "... (a line that is too long)"
-    return data.decode("utf-8", "backslashreplace").rstrip("\r\n") if data else None
+                os.killpg(self.pid, SIGKILL)
 
 
 def describe_exit(code: int) -> str:
@@ -148,5 +187,22 @@ def describe_exit(code: int) -> str:
     if code >= 0:
         return f"exit status {code}"
     with suppress(ValueError):
-        return f"by {signal.Signals(-code).name}"
+        return f"by {Signals(-code).name}"
     return f"by signal {-code}"
+
+
+def _end_with(parent: int) -> Callable[[], None] | None:
+    """Return what a new process does first, so that it ends with its parent; None elsewhere."""
+    if not sys.platform.startswith("linux"):
+        return None
+
+    def ask_kernel() -> None:
+        # Nothing but system calls: other threads may have held locks at the fork.
+        _libc.prctl(PR_SET_PDEATHSIG, SIGTERM)
+        if os.getppid() != parent:  # it has ended before the kernel was asked
+            os._exit(1)
+
+    return ask_kernel
+
+
+_libc = ctypes.CDLL(None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import tempfile
 from pathlib import Path
 
 from sitefleet.exceptions import SiteError
@@ -12,6 +13,11 @@ from sitefleet.exceptions import SiteError
 LONGEST_SOCKET = 107
 #: The longest name of a socket that is made here, with its slash.
 LONGEST_NAME = len("/s/site-9223372036854775807.sock")
+
+
+PID = "pid"
+#: Keeps the directory out of Git; and tells, with that of the sockets, that it is one of ours.
+IGNORED = ".gitignore"
 
 
 class RunDir:
@@ -27,20 +33,41 @@ class RunDir:
         self._lock: int | None = None
 
     def make(self) -> None:
-        """Make the directories, for this user alone. Raises SiteError for a path too long."""
-        longest = len(os.fsencode(self.root)) + LONGEST_NAME
-        if longest > LONGEST_SOCKET:
-            message = (
-                f"{self.root} is too long for sockets in it, by {longest - LONGEST_SOCKET} bytes:"
-                ' name a shorter directory by SITEFLEET["SERVING"]["run_dir"] or --run-dir.'
-            )
-            raise SiteError(message)
-        for folder in (self.root, self.sockets, self.logs, self.files):
-            folder.mkdir(parents=folder == self.root, exist_ok=True, mode=0o700)
+        """Make the directories, for this user alone. Raises SiteError where that cannot be."""
+        if reason := self.why_too_long() or self._why_not_ours():
+            raise SiteError(reason)
+        try:
+            for folder in (self.root, self.sockets, self.logs, self.files):
+                folder.mkdir(parents=folder == self.root, exist_ok=True, mode=0o700)
+            (self.root / IGNORED).write_text("*\n")
+            with tempfile.TemporaryFile(dir=self.sockets):
+                pass
+        except OSError as error:
+            message = f"Sockets cannot be made in {self.root}: {error.strerror}."
+            raise SiteError(message) from error
+
+    def why_too_long(self) -> str:
+        """Return why the path cannot hold sockets; empty when it can."""
+        over = len(os.fsencode(self.root)) + LONGEST_NAME - LONGEST_SOCKET
+        if over <= 0:
+            return ""
+        return (
+            f"{self.root} is too long for sockets in it, by {over} bytes:"
+            ' name a shorter directory by SITEFLEET["SERVING"]["run_dir"] or --run-dir.'
+        )
+
+    def _why_not_ours(self) -> str:
+        """Return why nothing is to be written here: somebody else's files are here already."""
+        found = {path.name for path in self.root.iterdir()} if self.root.is_dir() else set()
+        own = {path.name for path in (self.sockets, self.logs, self.files, self.control)}
+        begun = found <= own | {IGNORED, PID}  # by a start that got no further
+        if begun or ({IGNORED, self.sockets.name} <= found and "manage.py" not in found):
+            return ""
+        return f"{self.root} has other files in it: name a directory of its own by --run-dir."
 
     def lock(self) -> None:
         """Make this directory that of this process, until it ends. Raises SiteError if taken."""
-        handle = os.open(self.root / "pid", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        handle = os.open(self.root / PID, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -52,6 +79,32 @@ class RunDir:
         os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
         self._lock = handle
 
+    def unlock(self) -> None:
+        """Leave it to others."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether a fleet runs here."""
+        try:
+            handle = os.open(self.root / PID, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(handle)
+        return False
+
     def socket(self, key: str) -> Path:
         """Return the path of the socket of an instance."""
         return self.sockets / f"{key}.sock"
+
+
+def run_dir_of(project: Path, named: str = "") -> RunDir:
+    """Return the run directory of a project: the one that is named, below it if relative."""
+    return RunDir(project / (named or ".sitefleet"))

@@ -20,7 +20,7 @@ MAX_PORT = 65535
 
 def read_serving(values: dict[str, Any]) -> Serving:
     """Return the settings of values in which `why_not_serving` finds nothing."""
-    made = {
+    made: dict[str, Any] = {
         key: tuple(value) if isinstance(value, (list, tuple)) else value
         for key, value in values.items()
     }

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from sitefleet.hosting.run_dir import RunDir
 
@@ -24,6 +24,9 @@ class Sockets:
     def __init__(self, run_dir: RunDir, *, tcp: bool = False) -> None:
         self.run_dir = run_dir
         self.tcp = tcp
+        self.elsewhere: Callable[[str], str] = lambda _key: ""
+        """Returns the address of an instance whose server binds its socket itself, as uWSGI's
+        Emperor does; empty for those that are held here."""
         self._held: dict[str, socket.socket] = {}
 
     def get(self, key: str) -> socket.socket:
@@ -35,8 +38,9 @@ class Sockets:
 
     def address(self, key: str) -> str:
         """Return where an instance listens: ``unix:/path`` or ``127.0.0.1:port``."""
-        held = self.get(key)
-        name = held.getsockname()
+        if address := self.elsewhere(key):
+            return address
+        name = self.get(key).getsockname()
         return f"{name[0]}:{name[1]}" if self.tcp else f"unix:{name}"
 
     def keep_only(self, keys: Iterable[str]) -> None:
@@ -63,7 +67,7 @@ class Sockets:
                     path.unlink()
                 made.bind(str(path))
             made.listen(BACKLOG)
-            made.setblocking(False)
+            made.setblocking(False)  # noqa: FBT003 - its name says what is false
         except OSError:
             made.close()
             raise

@@ -12,8 +12,9 @@ from django.contrib.sites.models import Site
 from django.db import DatabaseError
 
 from sitefleet.background import working_on
+from sitefleet.conf import process_site_id
 from sitefleet.environments import get_environment
-from sitefleet.exceptions import SiteError
+from sitefleet.exceptions import InvalidSetting, SiteError
 from sitefleet.lookup import default_site_id, get_site
 from sitefleet.management import CROSSING, OPTION, USAGE_ERROR
 from sitefleet.management.crossing import crossing, crossing_by_nature, tell_refusals
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from django.core.management.base import BaseCommand, CommandParser
 
 VARIABLE = "SITEFLEET_SITE"
+#: How the site of a process is called in what is told.
+OWN = "SITE_ID in the environment"
 _FLEET_WIDE = (
     "check collectstatic compilemessages createcachetable dbshell diffsettings findstatic flush"
     " forsites help inspectdb makemessages makemigrations migrate optimizemigration"
@@ -88,9 +91,9 @@ def _run_on_site(run: Callable[[list[str]], None], name: str, argv: list[str]) -
     if key is None and (name not in FLEET_WIDE or name == SERVING):
         key, source = os.environ.get(VARIABLE) or None, VARIABLE
     if key is None:
-        default = None if name in FLEET_WIDE else _default_site()
+        default, source = _choose(name)
         if default is not None and not is_quiet(rest):
-            _tell(default, "SITE_ID")
+            _tell(default, source)
         with ExitStack() as stack:
             stack.enter_context(nullcontext() if name in MINDING else _without_idle_pin())
             # Entered, so that what follows the site follows the default one too.
@@ -102,6 +105,27 @@ def _run_on_site(run: Callable[[list[str]], None], name: str, argv: list[str]) -
         if source == VARIABLE and name not in FLEET_WIDE and not is_quiet(rest):
             _tell(site, VARIABLE)
         run(rest)
+
+
+def _choose(name: str) -> tuple[Site | None, str]:
+    """Return the site that a command acts on by default, and what says so.
+
+    Ends the process where ``SITE_ID`` in its environment names no site.
+    """
+    if name in FLEET_WIDE and name != SERVING:
+        return None, ""
+    try:
+        own = process_site_id()
+    except InvalidSetting as error:
+        _stop(str(error))
+    if own is None:
+        return (None if name == SERVING else _default_site()), "SITE_ID"
+    site = _find(str(own), OWN)
+    if name != SERVING:
+        return site, OWN
+    if os.environ.get("RUN_MAIN") != "true":  # the reloader's child: its parent has told
+        sys.stderr.write(printable(f"Serving {site.name} alone, by {OWN}.\n"))
+    return None, ""
 
 
 @contextmanager

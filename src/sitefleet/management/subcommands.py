@@ -11,10 +11,12 @@ from django.db.models import Count
 from sitefleet import hosts
 from sitefleet.current import override_site
 from sitefleet.environments import get_environment
+from sitefleet.hosting.fleet import SHARED
 from sitefleet.lookup import get_site
 from sitefleet.management import removal, transfer
 from sitefleet.management.options import clear_cache, set_options
 from sitefleet.management.output import Progress, as_json, one_line, table
+from sitefleet.management.serving import facts_of, mode_of_site, set_serving
 from sitefleet.models import Alias, SiteConfig
 from sitefleet.populate import populate
 from sitefleet.registry import (
@@ -45,7 +47,9 @@ def list_sites(options: Options) -> list[str]:
         return [as_json(facts)]
     if not facts:
         return ["No sites yet. Add one: manage.py sites add SLUG --domain DOMAIN --name NAME"]
-    head = ("id", "slug", "name", "state", "domain", "here", "aliases")
+    head = ["id", "slug", "name", "state", "domain", "here", "aliases"]
+    if any(fact["mode"] != SHARED for fact in facts):
+        head.append("mode")
     for fact in facts:
         fact |= {"here": fact["url"], "domain": hosts.display(fact["domain"])}
     rows = [[str(fact[key]) for key in head] for fact in facts]
@@ -57,7 +61,14 @@ def show(options: Options) -> list[str]:
     config = get_config(get_site(options["site"]))
     aliases = list(config.site.fleet_aliases.values("name", "redirect"))
     own = {name: getattr(config, name) for name in ("theme", "urlconf", "settings")}
-    facts = {**_facts(config), "aliases": aliases, "column": config.site.domain, **own}
+    serving = facts_of(config)
+    facts = {
+        **_facts(config),
+        "aliases": aliases,
+        "column": config.site.domain,
+        **own,
+        **serving,
+    }
     if options["json"]:
         return [as_json(facts)]
     names = [
@@ -75,7 +86,9 @@ def show(options: Options) -> list[str]:
         "Site.domain": facts["column"],
         "theme": facts["theme"] or "none",
         "URLconf": facts["urlconf"] or "that of the project",
+        "mode": serving["mode"] if serving["own_mode"] else f"{serving['mode']} (the project's)",
     }
+    labels |= {name: one_line(value) for name, value in sorted(serving["serving"].items())}
     labels |= {name: one_line(value) for name, value in sorted(config.settings.items())}
     return [f"{label:18} {value}" for label, value in labels.items()]
 
@@ -186,6 +199,7 @@ def _facts(config: SiteConfig) -> dict[str, Any]:
         "state": config.state,
         "domain": config.production_domain + config.path_prefix,
         "path_prefix": config.path_prefix,
+        "mode": mode_of_site(config),
         "url": f"{environment.scheme}://{host}{prefix}/" if host else "",
     }
 
@@ -212,6 +226,7 @@ ACTIONS: dict[str, Callable[[Options], list[str]]] = {
     "state": state,
     "set": set_options,
     "clearcache": clear_cache,
+    "serving": set_serving,
     "remove": remove,
     "clone": transfer.clone,
     "export": transfer.export,

@@ -13,8 +13,8 @@ from sitefleet.lookup import get_site
 from sitefleet.management import USAGE_ERROR
 from sitefleet.management.fleet import Job, Result, run_jobs
 from sitefleet.management.output import FleetCommand, Progress, as_json
-from sitefleet.models import State
 from sitefleet.registry import all_configs
+from sitefleet.states import State
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import CommandError
 
 from sitefleet.exceptions import InvalidHost
-from sitefleet.explain import Explanation, explain
+from sitefleet.explain import PROCESS, Explanation, explain
 from sitefleet.management.output import FleetCommand, as_json, printable, table
 
 if TYPE_CHECKING:
@@ -75,7 +75,9 @@ def _way_out(explanation: Explanation) -> str:
     sentences = [f"No site answers {host}."]
     if explanation.environment != "live":
         sentences.append(f"Hosts have the form {explanation.environment} here.")
-    if explanation.looked_up:
+    if any(told.step == PROCESS for told in explanation.steps):
+        sentences.append("This process is for one site alone: run it without SITE_ID for all.")
+    elif explanation.looked_up:
         sentences.append(f"To give it to a site: manage.py sites alias add SITE {host}")
     return " ".join(sentences)
 

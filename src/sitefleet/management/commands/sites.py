@@ -13,8 +13,10 @@ from django.db import router, transaction
 
 from sitefleet.management import subcommands, transfer
 from sitefleet.management.output import ExampleFormatter, FleetCommand, printable
-from sitefleet.models import SiteConfig, State, registry_lock
+from sitefleet.management.serving import DEFAULT
+from sitefleet.models import SiteConfig, registry_lock
 from sitefleet.resolver import resolver
+from sitefleet.states import Mode, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -159,6 +161,31 @@ class Command(FleetCommand):
             help="theme, urlconf or a name in SITE_SETTINGS; without a VALUE the site's own goes",
         )
         _dry_run(values)
+        serving = _parser(
+            add,
+            "serving",
+            "whether a site has processes of its own, and how they run; shows it as well",
+            "  manage.py sites serving gh --mode dedicated workers=5 timeout=30\n"
+            '  manage.py sites serving gh warm_up="/ /news/" idle=\n'
+            "  manage.py sites serving gh --mode default",
+        )
+        _site(serving)
+        serving.add_argument(
+            "--mode",
+            choices=(*Mode.values, DEFAULT),
+            help="processes of its own, those of all, or as SERVING in the settings says",
+        )
+        # "+" and yet not required: "*" would be satisfied with nothing in front of --mode.
+        options = serving.add_argument(
+            "values",
+            nargs="+",
+            default=[],
+            metavar="NAME=VALUE",
+            help="an option, such as workers; without a VALUE that of the project counts",
+        )
+        options.required = False
+        _dry_run(serving)
+        _json(serving)
         clear = _parser(
             add,
             "clearcache",

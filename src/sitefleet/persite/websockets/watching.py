@@ -20,8 +20,8 @@ from sitefleet import answers
 from sitefleet.conf import get_conf
 from sitefleet.databases import is_in_memory, site_connection
 from sitefleet.lookup import find_match
-from sitefleet.models import State
 from sitefleet.resolver import resolver
+from sitefleet.states import State
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Task

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sitefleet.models import State
+from sitefleet.states import State
 
 if TYPE_CHECKING:
     from django.contrib.sites.models import Site

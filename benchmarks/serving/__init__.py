@@ -1,0 +1,1 @@
+"""Servers that are measured from outside, by their answers and by what the kernel says."""

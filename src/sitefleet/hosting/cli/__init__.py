@@ -1,0 +1,45 @@
+"""The `sitefleet` command."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from sitefleet.exceptions import SiteError
+from sitefleet.hosting.cli.parser import make_parser
+from sitefleet.hosting.cli.terminal import Terminal, printable
+from sitefleet.hosting.control import REFUSED, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: What shells report for a process that was ended by SIGINT: 128 and its number.
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command. Returns 0 done, 1 refused or failed, 2 wrong usage."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError):  # names have letters that a terminal may not know
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    options = make_parser().parse_args(arguments)
+    try:
+        status: int = options.run(options, Terminal(sys.stdout))
+    except Refused as error:
+        _complain(error)
+        return error.status
+    except (SiteError, OSError) as error:
+        if isinstance(error, BrokenPipeError):  # `sitefleet plan | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return REFUSED
+        _complain(error)
+        return REFUSED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return status
+
+
+def _complain(error: Exception) -> None:
+    sys.stderr.write(f"sitefleet: {printable(str(error))}\n")

@@ -1,0 +1,168 @@
+"""What `sitefleet` takes on its command line."""
+
+from __future__ import annotations
+
+from argparse import (
+    ArgumentParser,
+    ArgumentTypeError,
+    BooleanOptionalAction,
+    RawDescriptionHelpFormatter,
+)
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sitefleet.hosting.cli import client, logs, plan, up
+from sitefleet.hosting.fleet import DRIVERS, MODES, ROUTERS, SHARED_SERVERS
+from sitefleet.hosting.settings import parse_bind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Command = Callable[..., int]
+
+MOST_LINES = 1_000_000
+
+
+def make_parser() -> ArgumentParser:
+    """Return the parser; what it returns has the function of the command as ``run``."""
+    parser = ArgumentParser(
+        prog="sitefleet",
+        description="Serve one Django project, a fleet of sites.",
+        epilog="Exit status: 0 done, 1 refused or failed, 2 wrong usage.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, run: Command, text: str, *examples: str) -> ArgumentParser:
+        made = commands.add_parser(
+            name,
+            help=text[0].lower() + text[1:-1],
+            description=text,
+            epilog="\n".join(("examples:", *(f"  sitefleet {example}" for example in examples))),
+            formatter_class=RawDescriptionHelpFormatter,
+        )
+        made.set_defaults(run=run)
+        _add_common(made)
+        return made
+
+    _add_up(add("up", up.up, "Serve all sites.", "up", "up --mode dedicated --bind 0.0.0.0:80"))
+    _add_plan(add("plan", plan.plan, "Show what would run, and why.", "plan", "plan --json"))
+    _add_render(
+        add(
+            "render",
+            plan.render,
+            "Show the configurations that servers would get.",
+            "render --router nginx",
+            "render --driver uwsgi --out deploy/",
+        )
+    )
+    _add_status(
+        add(
+            "status",
+            client.status,
+            "Show what runs.",
+            "status",
+            "status --once --all",
+            "status --json",
+        )
+    )
+    _add_reload(
+        add(
+            "reload",
+            client.reload,
+            "Let processes run the code as it is now; no request is lost.",
+            "reload",
+            "reload de",
+        )
+    )
+    _add_stop(add("stop", client.stop, "Stop the fleet, and wait until it has.", "stop"))
+    _add_logs(
+        add(
+            "logs",
+            logs.logs,
+            "Show the last lines of the logs.",
+            "logs",
+            "logs de --follow",
+            "logs router --lines 100",
+        )
+    )
+    return parser
+
+
+def _add_common(parser: ArgumentParser) -> None:
+    parser.add_argument("--project", type=Path, metavar="DIR", help="folder of manage.py")
+    parser.add_argument("--settings", default="", metavar="MODULE", help="Django's settings module")
+    parser.add_argument(
+        "--run-dir", type=_absolute, default="", metavar="DIR", help="for sockets, logs and files"
+    )
+
+
+def _add_serving(parser: ArgumentParser) -> None:
+    parser.add_argument("--bind", type=_bind, metavar="HOST:PORT", help="where the router listens")
+    parser.add_argument("--driver", choices=DRIVERS, help="what runs dedicated sites")
+    parser.add_argument("--router", choices=ROUTERS, help="what stands in front")
+    parser.add_argument("--server", choices=SHARED_SERVERS, help="what runs shared sites")
+    parser.add_argument("--mode", choices=MODES, help="of sites that do not say themselves")
+    parser.add_argument(
+        "--format", metavar="FORMAT", help="hosts of this environment: {slug}.localhost:8000"
+    )
+
+
+def _add_up(parser: ArgumentParser) -> None:
+    _add_serving(parser)
+    parser.add_argument(
+        "--reload",
+        action=BooleanOptionalAction,
+        help="run code as it is after each change of it (default: in DEBUG)",
+    )
+    parser.add_argument("--quiet", action="store_true", help="do not show what processes say")
+
+
+def _add_plan(parser: ArgumentParser) -> None:
+    _add_serving(parser)
+    parser.add_argument("--json", action="store_true", help="for scripts")
+    parser.add_argument("--all", action="store_true", help="each site, however many")
+
+
+def _add_render(parser: ArgumentParser) -> None:
+    _add_serving(parser)
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write files there")
+
+
+def _add_status(parser: ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="for scripts; once")
+    parser.add_argument("--once", action="store_true", help="once, on a terminal too")
+    parser.add_argument("--all", action="store_true", help="sites of which nothing runs, too")
+
+
+def _add_reload(parser: ArgumentParser) -> None:
+    parser.add_argument("site", nargs="?", default="", metavar="SITE", help="slug or id")
+
+
+def _add_stop(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--timeout", type=float, default=60.0, metavar="SECONDS", help="(default: 60)"
+    )
+
+
+def _add_logs(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "site", nargs="?", default="", metavar="SITE", help="slug, id or name of a process"
+    )
+    parser.add_argument("--lines", type=_count, default=20, metavar="N", help="(default: 20)")
+    parser.add_argument("--follow", action="store_true", help="go on with those that come")
+
+
+def _bind(text: str) -> str:
+    if parse_bind(text) is None:
+        raise ArgumentTypeError(f"{text!r} is no host and port, such as 127.0.0.1:8000")
+    return text
+
+
+def _absolute(text: str) -> str:
+    return str(Path(text).absolute()) if text else ""  # argparse asks for the default, too
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text[:9]) <= MOST_LINES):
+        raise ArgumentTypeError(f"{text!r} is no number from 1 to {MOST_LINES}")
+    return int(text)

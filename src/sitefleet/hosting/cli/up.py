@@ -1,0 +1,73 @@
+"""`sitefleet up`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from sitefleet.hosting.cli.common import project_of, wishes_of
+from sitefleet.hosting.cli.terminal import GREEN, printable
+from sitefleet.hosting.logs import OWN
+from sitefleet.hosting.running import Hooks, run
+from sitefleet.hosting.settings import parse_bind
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from sitefleet.hosting.cli.terminal import Terminal
+    from sitefleet.hosting.plan import Plan
+
+SHOWN = 20
+
+
+def up(options: Namespace, terminal: Terminal) -> int:
+    """Serve all sites until this is told to stop."""
+    lines = Lines(terminal, quiet=options.quiet)
+    hooks = Hooks(
+        say=lambda text: terminal.named(OWN, text),
+        show=lines.show,
+        ready=lambda plan: _ready(plan, terminal),
+        progress=terminal.progress,
+    )
+    run(project_of(options), wishes_of(options), hooks)
+    terminal.line("stopped")
+    return 0
+
+
+class Lines:
+    """Shows what processes say, behind the slug of the site or the name of the process."""
+
+    def __init__(self, terminal: Terminal, *, quiet: bool) -> None:
+        self._terminal, self._quiet = terminal, quiet
+        self._plan: Plan | None = None
+        self._slugs: dict[str, str] = {}
+
+    def show(self, name: str, line: str, plan: Plan) -> None:
+        """Show a line of a process, or of an instance of this plan."""
+        if self._quiet and name != OWN:
+            return
+        if plan is not self._plan:
+            self._plan = plan
+            self._slugs = {instance.key: instance.slug for instance in plan.dedicated}
+        self._terminal.named(self._slugs.get(name, name), line)
+
+
+def _ready(plan: Plan, terminal: Terminal) -> None:
+    serving = plan.fleet.serving
+    listed = [(one.site.url, one.site.slug, one.mode) for one in plan.decisions if one.site.url]
+    listed += [(url, slug, "shared") for slug, url in plan.fleet.examples]
+    total = plan.fleet.shared_count + len(plan.dedicated)
+    for line in terminal.table(("url", "site", "mode"), listed[:SHOWN]):
+        terminal.line(line)
+    if total > (shown := min(len(listed), SHOWN)):
+        terminal.line(f"... and {total - shown} more")
+    ports = {urlsplit(url).port or 80 for url, _, _ in listed[:SHOWN] if url.startswith("http:")}
+    _, port = parse_bind(serving.bind) or ("", 0)
+    if ports and port not in ports and plan.fleet.format:
+        terminal.line(
+            f"These name port {min(ports)}, and the router listens on {port}:"
+            f" --format '{{slug}}.localhost:{port}'"
+        )
+    who = f"{serving.router}, {serving.driver}, {serving.server}"
+    ready = terminal.paint("ready", GREEN)
+    terminal.line(f"{ready} at {printable(serving.bind)} ({who})")

@@ -1,0 +1,205 @@
+"""Configuration files for gunicorn, as text: the shared server, and a group of dedicated sites.
+
+They are stock gunicorn and import nothing from here, so that they can be read, kept and run by
+hand. The hooks in them do what gunicorn leaves to its users: share memory, watch requests and
+memory, and give each worker its site.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from sitefleet.hosting.workers import settings_for, worker_class_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from sitefleet.hosting.options import Options
+    from sitefleet.hosting.plan import Instance
+
+#: Where a worker's sign of life cannot be held up by a slow disk.
+MEMORY_FOLDER = "/dev/shm"  # noqa: S108 - gunicorn makes its files there by mkstemp
+
+HEAD = """\
+# Written by sitefleet, anew at each start and change. It is stock gunicorn's:
+# lines of your own go into SITEFLEET["SERVING"]["raw"]["gunicorn"] of the settings.
+import gc
+import os
+import sys
+import traceback
+from threading import get_ident
+from time import monotonic, sleep
+
+"""
+
+HOOKS = '''
+
+def on_starting(server):
+    # The sockets belong to who started this server: they stay when it ends.
+    server.systemd = True
+
+
+def post_worker_init(worker):
+    """Let a request cost its process that takes too long, and replace a process too large."""
+    notify, begun, due = worker.notify, {}, [monotonic() + 2]
+
+    def watched(environ, start_response):
+        begun[get_ident()] = monotonic()
+        try:
+            return answer(environ, start_response)
+        finally:
+            del begun[get_ident()]
+
+    def look():
+        notify()
+        now = monotonic()
+        for thread, since in begun.copy().items():
+            if now - since > timeout:
+                stack = "".join(traceback.format_stack(sys._current_frames().get(thread)))
+                worker.log.critical("No answer in %s seconds:\\n%s", timeout, stack)
+                os._exit(1)
+        if memory_limit and now > due[0]:
+            due[0] = now + 2
+            if private_megabytes() > memory_limit:
+                worker.log.warning("More than %s MB: it is replaced.", memory_limit)
+                worker.alive = False
+
+    if worker_class == "gthread":  # of one thread gunicorn sees itself that it hangs
+        answer, worker.wsgi = worker.wsgi, watched
+    worker.notify = look
+    ready = int(os.environ.get("SITEFLEET_READY", "-1"))
+    if ready >= 0:
+        try:
+            os.write(ready, b"1")
+        except OSError:
+            pass
+
+
+def private_megabytes():
+    try:
+        with open("/proc/self/smaps_rollup") as file:
+            return sum(int(line.split()[1]) for line in file if line.startswith("Private_")) / 1024
+    except OSError:
+        return 0
+'''
+
+PRELOADED = """
+
+def when_ready(server):
+    # All is loaded and no worker is forked yet: what is there now is shared by all of them.
+    from django.db import connections
+
+    for connection in connections.all(initialized_only=True):
+        connection.close()
+        if hasattr(connection, "close_pool"):
+            connection.close_pool()
+    gc.collect()
+    gc.freeze()
+"""
+
+NICE = """
+
+def post_fork(server, worker):
+    os.nice(niceness)
+"""
+
+SITES = '''
+
+def pre_fork(server, worker):
+    # The first site that has fewer workers than it should have.
+    running = [other.site for other in server.WORKERS.values()]
+    short = (at for at, site in enumerate(sites) if running.count(at) < site["workers"])
+    worker.site = next(short, 0)
+
+
+def post_fork(server, worker):
+    """Make the new process one of its site alone."""
+    mine = server.LISTENERS[worker.site]
+    for listener in server.LISTENERS:
+        if listener is not mine:
+            listener.close()
+    worker.sockets = [mine]
+    os.nice(niceness)
+    try:
+        from sitefleet.serving.pinning import become_site
+
+        become_site(sites[worker.site]["id"])
+    except BaseException:
+        # Whatever status a site ends with: 3 and 4 would end gunicorn, and all sites with it.
+        traceback.print_exc()
+        sleep(1)
+        os._exit(1)
+'''
+
+
+def shared_file(instance: Instance, bind: str, raw: str = "") -> str:
+    """Return the configuration of a shared server.
+
+    ``bind`` is its socket: ``fd://7`` for one that it inherits, or ``unix:/path``.
+    """
+    options = instance.options
+    preload = options.interface == "wsgi"  # event loops and their threads do not survive a fork
+    values = {
+        "bind": [bind],
+        "workers": options.workers,
+        "preload_app": preload,
+        **_common(instance.key, options),
+    }
+    hooks = HOOKS + PRELOADED * preload + NICE * bool(options.niceness)
+    return _file(values, hooks, raw)
+
+
+def sites_file(
+    name: str, instances: Sequence[Instance], binds: Sequence[str], raw: str = ""
+) -> str:
+    """Return the configuration of a server for sites with the same options, workers apart.
+
+    ``binds`` are their sockets in the same order, as in `shared_file`.
+    """
+    options = instances[0].options
+    sites = [
+        {"id": item.site, "slug": item.slug, "workers": item.options.workers} for item in instances
+    ]
+    values = {
+        "bind": list(binds),
+        "sites": sites,
+        "workers": sum(item.options.workers for item in instances),
+        "preload_app": True,
+        **_common(name, options),
+        "niceness": options.niceness,
+    }
+    return _file(values, HOOKS + PRELOADED + SITES, raw)
+
+
+def _common(name: str, options: Options) -> dict[str, Any]:
+    values = {
+        "worker_class": worker_class_name(options.interface, options.threads),
+        **settings_for(options, options.interface),
+        "max_requests": options.max_requests,
+        # Those that have started together are not to end together.
+        "max_requests_jitter": options.max_requests // 10 if options.workers > 1 else 0,
+        "memory_limit": options.memory_limit,
+        "proc_name": name,
+        # Servers of one user would all want the same one.
+        "control_socket_disable": True,
+    }
+    if os.path.isdir(MEMORY_FOLDER):  # noqa: PTH112 - nothing else here needs a path
+        values["worker_tmp_dir"] = MEMORY_FOLDER
+    if options.niceness:
+        values["niceness"] = options.niceness
+    return values
+
+
+def _file(values: dict[str, Any], hooks: str, raw: str) -> str:
+    lines = "".join(f"{key} = {value!r}\n" for key, value in values.items())
+    own = f"\n\n# From the settings.\n{raw.strip()}\n" if raw.strip() else ""
+    return HEAD + lines + hooks + own
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a file in one step: whoever reads it reads the old one or the new. Raises OSError."""
+    new = path.with_suffix(".new")
+    new.write_text(text, encoding="utf-8")
+    new.replace(path)

@@ -1,0 +1,55 @@
+"""What a supervisor that was killed has left running: found by its environment, and ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+
+#: In the environment of each process of a fleet: its run directory.
+BELONGS_TO = "SITEFLEET_PART_OF"
+PROC = Path("/proc")
+PATIENCE = 3.0
+
+
+def find_leftovers(run_dir: Path) -> list[int]:
+    """Return the processes that were started for this run directory, this one left out.
+
+    Empty where the system has no ``/proc/<pid>/environ`` (it is Linux's, see proc(5)).
+    """
+    wanted = b"%s=%s" % (BELONGS_TO.encode(), os.fsencode(run_dir))
+    found = []
+    for folder in PROC.glob("[0-9]*"):
+        with suppress(OSError):  # it has ended, or is another user's
+            if wanted in (folder / "environ").read_bytes().split(b"\0"):
+                found.append(int(folder.name))
+    return [pid for pid in found if pid != os.getpid()]
+
+
+def kill_leftovers(run_dir: Path) -> None:
+    """End them at once."""
+    _send(find_leftovers(run_dir), signal.SIGKILL)
+
+
+def _send(pids: list[int], number: int) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+
+
+def end_leftovers(run_dir: Path) -> int:
+    """End them: ask, then kill; return how many there were."""
+    found = find_leftovers(run_dir)
+    deadline = time.monotonic() + PATIENCE
+    left, number = found, signal.SIGTERM
+    while left:
+        _send(left, number)
+        time.sleep(0.1)
+        left = find_leftovers(run_dir)
+        if time.monotonic() > deadline:
+            number = signal.SIGKILL
+        if time.monotonic() > deadline + PATIENCE:
+            break
+    return len(found)

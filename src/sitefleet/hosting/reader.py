@@ -1,0 +1,103 @@
+"""Learns the fleet, and each change of it, from a process that runs Django."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from sitefleet.exceptions import SiteError
+from sitefleet.hosting.fleet import Fleet, read_fleet
+from sitefleet.hosting.pipes import open_pipe
+
+if TYPE_CHECKING:
+    from sitefleet.hosting.context import Context
+    from sitefleet.hosting.processes import Process
+    from sitefleet.hosting.project import Project
+
+MODULE = "sitefleet.serving.reader"
+#: Bytes of a line with a fleet: half a kilobyte for each site with a word of its own.
+LONGEST = 2**28
+#: Seconds in which a project has to say what it has at start.
+PATIENCE = 60.0
+
+
+async def read_once(project: Project) -> Fleet:
+    """Return the fleet as it is now.
+
+    Raises SiteError with what the project says where it cannot be loaded or its database does not
+    answer.
+    """
+    lines, pipe, write_end = await open_pipe(LONGEST)
+    process = await asyncio.create_subprocess_exec(
+        *(project.python, "-m", MODULE, "--fd", str(write_end), "--once"),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env=project.variables(),
+        cwd=project.root,
+        pass_fds=(write_end,),
+    )
+    os.close(write_end)
+    try:
+        line, (said, _) = await asyncio.wait_for(
+            asyncio.gather(lines.readline(), process.communicate()), PATIENCE
+        )
+    except TimeoutError:
+        message = f"The project has not said what sites it has within {PATIENCE:.0f} seconds."
+        raise SiteError(message) from None
+    finally:
+        pipe.close()
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.kill()
+    if process.returncode or not line.endswith(b"\n"):
+        *_, last = ["It ended without a word.", *said.decode(errors="replace").splitlines()]
+        raise SiteError(last.removeprefix("sitefleet: "))
+    return read_fleet(line)
+
+
+class Reader:
+    """Keeps the process running that tells of changes; `next` waits for one."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._lines: asyncio.StreamReader | None = None
+        self._pipe: asyncio.BaseTransport | None = None
+        self.process: Process | None = None
+
+    async def start(self) -> None:
+        """Start it. Raises OSError."""
+        # The writing end stays open here: the next process goes on where one has ended.
+        self._lines, self._pipe, write_end = await open_pipe(LONGEST)
+        arguments = "--fd", str(write_end)
+        self.process = self._context.process(
+            "reader", self._context.python(MODULE, *arguments), descriptors=(write_end,)
+        )
+        await self.process.start()
+
+    async def next(self) -> Fleet:
+        """Wait for a fleet, and return it."""
+        assert self._lines is not None  # noqa: S101 - for the type
+        while True:
+            try:
+                return read_fleet(await self._lines.readline())
+            except (ValueError, TypeError, KeyError) as error:
+                # It has ended within a line: another process starts with a whole one.
+                self._context.say(f"The reader wrote what is no fleet ({error}).")
+                self.restart()
+                await asyncio.sleep(1)
+
+    def restart(self) -> None:
+        """Let it read the settings again."""
+        if self.process is not None:
+            self.process.replace()
+
+    async def stop(self) -> None:
+        """End it."""
+        if self.process is not None:
+            await self.process.stop(2)
+            os.close(self.process.descriptors[0])
+        if self._pipe is not None:
+            self._pipe.close()

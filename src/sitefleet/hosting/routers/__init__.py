@@ -1,0 +1,26 @@
+"""What leads hosts to instances, by name; each is imported when it is used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sitefleet.hosting.context import Context, Router
+
+#: By ``SERVING["router"]``: module and class.
+ROUTERS = {
+    "asyncio": ("asyncio_", "AsyncioRouter"),
+    "nginx": ("nginx", "NginxRouter"),
+    "haproxy": ("haproxy", "HaproxyRouter"),
+    "traefik": ("traefik", "TraefikRouter"),
+}
+#: These cannot lead to unix sockets: instances listen on ports of the loopback interface.
+NEED_PORTS = ("traefik",)
+
+
+def make_router(name: str, context: Context) -> Router:
+    """Return a router."""
+    module, class_name = ROUTERS[name]
+    made: Router = getattr(import_module(f"{__name__}.{module}"), class_name)(context)
+    return made

@@ -1,0 +1,234 @@
+"""One `sitefleet up`, from start to end: start, say where sites answer, follow, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import termios
+from contextlib import suppress
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from sitefleet.exceptions import SiteError
+from sitefleet.hosting.budget import make_budget, raise_limit
+from sitefleet.hosting.control import Answer, Control, Refused
+from sitefleet.hosting.logs import Logs
+from sitefleet.hosting.naming import find_key
+from sitefleet.hosting.plan import make_plan
+from sitefleet.hosting.probing import wait_until_it_accepts
+from sitefleet.hosting.reader import read_once
+from sitefleet.hosting.run_dir import run_dir_of
+from sitefleet.hosting.supervisor import Supervisor, describe, override
+from sitefleet.hosting.telling import tell_plan, tell_status
+from sitefleet.hosting.watching import changes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from sitefleet.hosting.plan import Plan
+    from sitefleet.hosting.project import Project
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a command line says beside the settings."""
+
+    serving: dict[str, Any] = field(default_factory=dict)
+    run_dir: str = ""
+    code_reload: bool | None = None
+    """None: when the project is in DEBUG."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """Where a run says what it does."""
+
+    say: Callable[[str], None]
+    show: Callable[[str, str, Plan], None]
+    """A line of a process."""
+    ready: Callable[[Plan], None]
+    progress: Callable[[int, int, str], None]
+
+
+STEPS = 4
+
+
+async def read_plan(project: Project, wishes: Wishes) -> Plan:
+    """Return what is to run. Raises SiteError."""
+    return make_plan(override(await read_once(project), wishes.serving))
+
+
+class Run:
+    """A fleet that is being run by this process."""
+
+    def __init__(self, project: Project, wishes: Wishes, hooks: Hooks) -> None:
+        self.project, self.wishes, self.hooks = project, wishes, hooks
+        self.stopping = asyncio.Event()
+        self.supervisor: Supervisor
+        self.logs: Logs
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._on_terminal = is_terminal()
+
+    async def run(self) -> None:
+        """Run the fleet until it is told to stop. Raises SiteError where it cannot be started."""
+        self.hooks.progress(0, STEPS, "the project")
+        plan = await read_plan(self.project, self.wishes)
+        if warning := raise_limit(make_budget(plan)):
+            self.hooks.say(warning)
+        run_dir = run_dir_of(self.project.root, self.wishes.run_dir or plan.fleet.serving.run_dir)
+        run_dir.make()
+        run_dir.lock()
+        self.logs = Logs(run_dir, lambda name, line: self.hooks.show(name, line, self.plan))
+        self.supervisor = Supervisor(self.project, run_dir, self.logs, plan)
+        self.supervisor.overridden = self.wishes.serving
+        control = Control(run_dir.control, self._actions())
+        self._listen_to_signals()
+        try:
+            await control.start()
+            if await self._unless_stopped(self._start()):
+                await self.stopping.wait()
+        except OSError as error:
+            raise SiteError(f"The fleet cannot be started: {describe(error)}") from error
+        finally:
+            await self._end(control)
+            run_dir.unlock()
+
+    @property
+    def plan(self) -> Plan:
+        """What runs now."""
+        return self.supervisor.plan
+
+    async def _start(self) -> None:
+        self.hooks.progress(1, STEPS, "servers")
+        await self.supervisor.start()
+        self.hooks.progress(3, STEPS, "first answer")
+        bind = self.plan.fleet.serving.bind
+        if not await wait_until_it_accepts(bind):
+            raise SiteError(f"The router does not answer at {bind}: sitefleet logs router.")
+        for row in await self.supervisor.shared.status():
+            if row.state != "running":
+                told = f"{row.instance} is {row.state}: {row.note or 'see sitefleet logs'}"
+                self.supervisor.context.say(told)
+        self.hooks.progress(STEPS, STEPS, "ready")
+        self.hooks.ready(self.plan)
+        self._go_on(self.supervisor.follow())
+        watched = self.wishes.code_reload
+        if self.plan.fleet.debug if watched is None else watched:
+            self._go_on(self._watch())
+
+    async def _unless_stopped(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Do work; leave it where this is told to stop meanwhile."""
+        task = asyncio.create_task(work)
+        stopping = asyncio.create_task(self.stopping.wait())
+        await asyncio.wait((task, stopping), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if task.done():
+            task.result()
+            return True
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        return False
+
+    def _go_on(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.supervisor.context.say(f"A part of the supervisor has ended: {describe(error)}")
+
+    async def _watch(self) -> None:
+        context = self.supervisor.context
+        async for path in changes(self.project.root, context.run_dir.root):
+            context.say(f"{path.relative_to(self.project.root)} has changed.")
+            await self.supervisor.reload()
+
+    async def _end(self, control: Control) -> None:
+        self.stopping.set()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        await self.supervisor.stop()
+        control.stop()
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stop)
+        loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+
+    def _hang_up(self) -> None:
+        if self._on_terminal and not is_terminal():  # it was closed, and nobody sees this
+            self.stopping.set()
+        else:
+            self._go_on(self._reload_all())
+
+    async def _reload_all(self) -> None:
+        await self.supervisor.reload()
+
+    def _stop(self) -> None:
+        if self.stopping.is_set():
+            self.hooks.say("Killed.")
+            self.supervisor.kill()
+            os._exit(1)
+        self.hooks.say("Stopping; once more: kill.")
+        self.stopping.set()
+
+    def _actions(self) -> dict[str, Callable[[Answer], Coroutine[Any, Any, Answer]]]:
+        return {
+            "status": self._tell_status,
+            "plan": self._tell_plan,
+            "reload": self._reload,
+            "stop": self._told_to_stop,
+            "find": self._find,
+        }
+
+    async def _tell_status(self, _asked: Answer) -> Answer:
+        rows = await self.supervisor.status()
+        uptime = monotonic() - self.supervisor.started
+        return tell_status(self.plan, rows, uptime, self.supervisor.context)
+
+    async def _tell_plan(self, _asked: Answer) -> Answer:
+        return tell_plan(self.plan)
+
+    async def _reload(self, asked: Answer) -> Answer:
+        site = asked.get("site", "")
+        key = find_key(self.plan, site) if site else ""
+        if reason := await self.supervisor.reload(key):
+            raise Refused(f"Not reloaded, the code before goes on: {reason}")
+        return {"reloaded": key or "all"}
+
+    async def _told_to_stop(self, _asked: Answer) -> Answer:
+        self.stopping.set()
+        return {"stopping": os.getpid()}
+
+    async def _find(self, asked: Answer) -> Answer:
+        return {"key": find_key(self.plan, str(asked.get("site")), tuple(asked.get("others", ())))}
+
+
+def is_terminal() -> bool:
+    """Return whether somebody can see what this process says: not after a hang-up."""
+    try:
+        termios.tcgetattr(sys.stdout)
+    except (termios.error, OSError, ValueError):
+        return False
+    return True
+
+
+def run(project: Project, wishes: Wishes, hooks: Hooks) -> None:
+    """Run a fleet until it is told to stop. Raises SiteError where it cannot be started."""
+    if sys.version_info < (3, 12):
+        # The default of 3.11 starts a thread for each process, and this one forks.
+        asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
+    asyncio.run(_run(project, wishes, hooks))
+
+
+async def _run(project: Project, wishes: Wishes, hooks: Hooks) -> None:
+    await Run(project, wishes, hooks).run()

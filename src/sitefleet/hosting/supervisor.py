@@ -1,0 +1,208 @@
+"""Keeps a fleet running while it changes: what `sitefleet up` starts.
+
+It holds the sockets and knows the plan; what serves requests are other processes. Nothing that
+goes wrong with one of them, with a site or with the database ends it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from sitefleet.exceptions import SiteError
+from sitefleet.hosting.context import Context, Status
+from sitefleet.hosting.drivers import make_driver, make_shared
+from sitefleet.hosting.leftovers import end_leftovers, kill_leftovers
+from sitefleet.hosting.plan import Plan, make_plan
+from sitefleet.hosting.reader import Reader
+from sitefleet.hosting.routers import NEED_PORTS, make_router
+from sitefleet.hosting.sockets import Sockets
+from sitefleet.hosting.trial import find_mistake
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Collection
+
+    from sitefleet.hosting.fleet import Fleet, Serving
+    from sitefleet.hosting.logs import Logs
+    from sitefleet.hosting.project import Project
+    from sitefleet.hosting.run_dir import RunDir
+
+#: Seconds after which a change that could not be made is tried again.
+AGAIN = (1.0, 2.0, 5.0, 10.0)
+#: What of the settings takes effect at the next `sitefleet up` only.
+AT_START = ("driver", "router", "server", "bind", "run_dir")
+
+
+class Supervisor:
+    """One running fleet; `start`, then `follow` until it is cancelled, then `stop`."""
+
+    overridden: Collection[str] = ()
+    """What the command line says, whatever the settings do."""
+
+    def __init__(self, project: Project, run_dir: RunDir, logs: Logs, plan: Plan) -> None:
+        serving = plan.fleet.serving
+        sockets = Sockets(run_dir, tcp=serving.router in NEED_PORTS)
+        self.context = Context(project, run_dir, sockets, logs)
+        self.plan = plan
+        self.reader = Reader(self.context)
+        self.shared = make_shared(self.context)
+        self.driver = make_driver(serving.driver, self.context)
+        self.router = make_router(serving.router, self.context)
+        self.started = monotonic()
+        self._changing = asyncio.Lock()
+        self._told_later: set[str] = set()
+
+    async def start(self) -> None:
+        """Start all of it, servers before who leads to them. Raises SiteError, OSError."""
+        if ended := end_leftovers(self.context.run_dir.root):
+            self.context.say(f"Ended {ended} processes that an earlier fleet had left running.")
+        for instance in self.plan.instances:
+            self.context.sockets.address(instance.key)
+        await self.reader.start()
+        await asyncio.gather(self.shared.apply(self.plan), self.driver.apply(self.plan))
+        await self.router.start(self.plan)
+
+    async def follow(self) -> None:
+        """Follow the changes of the fleet, for ever."""
+        coming = asyncio.create_task(self.reader.next())
+        failures = 0
+        wanted = self.plan
+        try:
+            while True:
+                pause = AGAIN[min(failures, len(AGAIN)) - 1] if failures else None
+                await asyncio.wait((coming,), timeout=pause)
+                if coming.done():
+                    wanted = self._plan(coming.result())
+                    coming = asyncio.create_task(self.reader.next())
+                failures = 0 if await self._try(wanted) else failures + 1
+        finally:
+            coming.cancel()
+
+    async def reload(self, key: str = "") -> str:
+        """Let an instance, or all, run the code as it is now; return why not, if it cannot."""
+        if mistake := await find_mistake(self.context.project):
+            self.context.say(f"Not reloaded, the code before goes on: {mistake}")
+            return mistake
+        async with self._changing:
+            if not key:
+                self.reader.restart()
+            on_shared = not key or key in {instance.key for instance in self.plan.shared}
+            parts: list[Awaitable[None]] = [self.shared.reload(key)] if on_shared else []
+            if not key or not on_shared:
+                parts.append(self.driver.reload(key))
+            for result in await asyncio.gather(*parts, return_exceptions=True):
+                if isinstance(result, Exception):
+                    self.context.say(f"Not reloaded: {describe(result)}")
+                    return describe(result)
+        self.context.say(f"Reloaded {key or 'all'}.")
+        return ""
+
+    async def status(self) -> list[Status]:
+        """Return what runs: instances, and the processes behind them that no driver speaks of."""
+        rows: list[Status] = []
+        for name in ("router", "shared", "driver"):
+            try:
+                rows += await getattr(self, name).status()
+            except Exception as error:  # noqa: BLE001 - the others have something to say
+                rows.append(Status(name, "failing", note=describe(error)))
+        told = {row.pid for row in rows}
+        for process in self.context.processes:
+            if process.is_kept and process.pid not in told:
+                state = "running" if process.is_running else "starting"
+                rows.append(Status(process.name, state, process.pid, restarts=process.restarts))
+        return rows
+
+    async def stop(self) -> None:
+        """Stop: nothing new is accepted, what is being answered is, then all ends."""
+        for parts in ((self.router, self.reader), (self.driver, self.shared)):
+            results = await asyncio.gather(*(one.stop() for one in parts), return_exceptions=True)
+            for result in results:
+                if isinstance(result, Exception):
+                    self.context.say(f"While stopping: {describe(result)}")
+        self.context.sockets.close()
+
+    def kill(self) -> None:
+        """End all processes at once."""
+        for process in self.context.processes:
+            process.kill()
+        kill_leftovers(
+            self.context.run_dir.root
+        )  # what those had started, in sessions of their own
+
+    def _plan(self, fleet: Fleet) -> Plan:
+        running = self.plan.fleet.serving
+        wished = {name: getattr(running, name) for name in AT_START}
+        later = {
+            name
+            for name, value in wished.items()
+            if name not in self.overridden and getattr(fleet.serving, name) != value
+        }
+        if later - self._told_later:
+            self.context.say(f"Takes effect at the next sitefleet up: {', '.join(sorted(later))}.")
+        self._told_later = later
+        return make_plan(replace(fleet, serving=replace(fleet.serving, **wished)))
+
+    async def _try(self, plan: Plan) -> bool:
+        try:
+            async with self._changing:
+                await self._apply(plan)
+        except Exception as error:  # noqa: BLE001 - the fleet goes on as it was
+            self.context.say(f"A change could not be made, it is tried again: {describe(error)}")
+            return False
+        return True
+
+    async def _apply(self, plan: Plan) -> None:
+        """Make the plan that of the servers: listen, lead there, and only then take away."""
+        if (plan.instances, plan.decisions) == (self.plan.instances, self.plan.decisions):
+            self.plan = plan
+            return
+        kept = {instance.key for instance in plan.instances}
+        leaving = tuple(one for one in self.plan.dedicated if one.key not in kept)
+        # The shared server stays as it is until nothing is led to what leaves it.
+        gone = tuple(one for one in self.plan.shared if one.key not in kept)
+        between = replace(plan, shared=(*plan.shared, *gone), dedicated=(*plan.dedicated, *leaving))
+        await self._apply_servers(between)
+        await self.router.apply(plan)
+        if leaving or gone:
+            await self._apply_servers(plan)
+        self.context.sockets.keep_only(kept)
+        self._tell(plan)
+        self.plan = plan
+
+    async def _apply_servers(self, plan: Plan) -> None:
+        await asyncio.gather(self.shared.apply(plan), self.driver.apply(plan))
+
+    def _tell(self, plan: Plan) -> None:
+        before = {one.key: one for one in self.plan.instances}
+        after = {one.key: one for one in plan.instances}
+        told = {
+            "new": [key for key in after if key not in before],
+            "changed": [key for key in after if key in before and before[key] != after[key]],
+            "gone": [key for key in before if key not in after],
+        }
+        parts = [f"{what} {few(keys)}" for what, keys in told.items() if keys]
+        if parts:
+            self.context.say(f"The fleet has changed: {'; '.join(parts)}.")
+
+
+MANY = 5
+
+
+def few(keys: list[str]) -> str:
+    """Return some of many, and how many more there are."""
+    more = f" and {len(keys) - MANY} more" if len(keys) > MANY else ""
+    return ", ".join(keys[:MANY]) + more
+
+
+def describe(error: BaseException) -> str:
+    """Return an error in one line."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, SiteError) else f"{type(error).__name__}: {text}"
+
+
+def override(fleet: Fleet, wishes: dict[str, Any]) -> Fleet:
+    """Return a fleet that is served as a command line wishes."""
+    serving: Serving = replace(fleet.serving, **wishes)
+    return replace(fleet, serving=serving)

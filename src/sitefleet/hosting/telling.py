@@ -1,0 +1,106 @@
+"""Plans and states as plain values, for JSON and for tables."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from sitefleet.hosting.budget import cost_of, make_budget
+from sitefleet.hosting.context import Status
+from sitefleet.hosting.logs import OWN
+from sitefleet.hosting.memory import private_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sitefleet.hosting.context import Context
+    from sitefleet.hosting.plan import Instance, Plan
+
+
+def tell_plan(plan: Plan) -> dict[str, Any]:
+    """Return what is to run, why, and what it may cost at most."""
+    fleet, budget = plan.fleet, make_budget(plan)
+    serving = fleet.serving
+    instances = {instance.key: instance for instance in plan.instances}
+    used = fleet.database.get("used_connections")
+    return {
+        "driver": serving.driver,
+        "router": serving.router,
+        "server": serving.server,
+        "bind": serving.bind,
+        "format": fleet.format,
+        "generation": fleet.generation,
+        "shared_sites": fleet.shared_count,
+        "servers": [_instance(instance, serving.driver) for instance in plan.shared],
+        "sites": [
+            {
+                "id": decision.site.id,
+                "slug": decision.site.slug,
+                "name": decision.site.name,
+                "state": decision.site.state,
+                "url": decision.site.url,
+                "mode": decision.mode,
+                "why": decision.why,
+                **_instance(instances[decision.instance], serving.driver),
+            }
+            for decision in plan.decisions
+        ],
+        "totals": {
+            "memory_mb": budget.megabytes,
+            "connections": budget.connections,
+            "max_connections": budget.most_connections,
+            "used_connections": used,
+            "descriptors": budget.descriptors,
+            "database": fleet.database.get("vendor", ""),
+        },
+        "warnings": budget.warnings(),
+    }
+
+
+def _instance(instance: Instance, driver: str) -> dict[str, Any]:
+    cost = cost_of(instance, driver)
+    return {
+        "instance": instance.key,
+        "driver": "shared" if instance.site is None else driver,
+        "interface": instance.options.interface,
+        "workers": cost.workers,
+        "threads": cost.threads,
+        "memory_mb": cost.megabytes,
+        "connections": cost.connections,
+    }
+
+
+def tell_status(
+    plan: Plan, rows: Iterable[Status], uptime: float, context: Context
+) -> dict[str, Any]:
+    """Return what runs."""
+    sites = {instance.key: instance for instance in plan.dedicated}
+    own = Status(OWN, "running", os.getpid(), private_bytes(os.getpid()))
+    processes = []
+    for row in (own, *rows):
+        site = sites.get(row.instance)
+        memory = row.memory if row.memory is not None else private_bytes(row.pid)
+        processes.append(
+            {
+                **asdict(row),
+                "memory": memory,
+                "site": site.site if site else None,
+                "slug": site.slug if site else None,
+            }
+        )
+    serving = plan.fleet.serving
+    return {
+        "pid": os.getpid(),
+        "run_dir": str(context.run_dir.root),
+        "bind": serving.bind,
+        "driver": serving.driver,
+        "router": serving.router,
+        "server": serving.server,
+        "generation": plan.fleet.generation,
+        "uptime": round(uptime, 1),
+        "dedicated_sites": len(plan.dedicated),
+        "shared_sites": plan.fleet.shared_count,
+        "lost_lines": context.logs.lost,
+        "processes": processes,
+    }

@@ -1,0 +1,86 @@
+"""The fastrouter, which leads hosts to vassals for nginx; its cache is written from here."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from sitefleet.exceptions import SiteError
+from sitefleet.hosting.uwsgi import ini, talk
+from sitefleet.hosting.uwsgi.addresses import backlog
+from sitefleet.hosting.uwsgi.files import write
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from sitefleet.hosting.context import Context
+    from sitefleet.hosting.processes import Process
+    from sitefleet.hosting.uwsgi.program import Program
+
+#: Seconds in which it has to take its first host.
+PATIENCE = 10.0
+PAUSE = 0.05
+
+
+class Fastrouter:
+    """One fastrouter; what it knows is in a file too, so that it is there after a crash."""
+
+    def __init__(self, context: Context, root: Path) -> None:
+        self.context, self.root = context, root
+        self.cache = context.run_dir.socket("cache")
+        self.process: Process | None = None
+        self.led: dict[str, str] = {}
+        """Hosts that it knows, and where it leads them."""
+        self._is_full = False
+
+    async def start(self, program: Program) -> None:
+        """Start it, if it does not run. Raises SiteError where it cannot be."""
+        if self.process is not None:
+            return
+        if missing := [name for name in ("fastrouter", "cache") if not program.has(name)]:
+            message = f"{program.path} has no plugin {missing[0]}, which nginx leads to."
+            raise SiteError(message)
+        store = self.root / "hosts.cache"
+        store.unlink(missing_ok=True)
+        text = ini.fastrouter(
+            program.plugins("fastrouter", "cache"),
+            str(self.context.run_dir.socket("fastrouter")),
+            str(self.cache),
+            str(store),
+            backlog(),
+        )
+        path = self.root / "fastrouter.ini"
+        write(path, text)
+        self.process = self.context.process("fastrouter", [program.path, "--ini", str(path)])
+        await self.process.start()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while not await talk.remember(self.cache, "-", "-"):  # noqa: ASYNC110 - it starts
+                    await asyncio.sleep(PAUSE)
+        except TimeoutError:
+            message = "The fastrouter does not start: sitefleet logs fastrouter."
+            raise SiteError(message) from None
+
+    async def lead(self, wanted: Mapping[str, str]) -> None:
+        """Lead hosts to these addresses, and no others."""
+        if self.process is None:
+            return
+        for host, address in wanted.items():
+            if self.led.get(host) == address:
+                continue
+            if await talk.remember(self.cache, host, address):
+                self.led[host] = address
+            elif not self._is_full:
+                self._is_full = True
+                self.context.say("The fastrouter takes no more hosts: the shared server answers.")
+        for host in self.led.keys() - wanted.keys():
+            await talk.forget(self.cache, host)
+            del self.led[host]
+
+    async def stop(self) -> None:
+        """Stop it."""
+        if self.process is not None:
+            await self.process.stop()
+            self.process = None
+            self.led = {}

@@ -1,0 +1,221 @@
+"""gunicorn's workers, without gunicorn's master: the one module that knows its internals.
+
+A process that somebody else has forked serves a listening socket that it has inherited, by the
+same classes as in any gunicorn. What they need of a master is made here. Nothing of it is promised
+by gunicorn: tests run each supported version.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from sitefleet.exceptions import SiteError
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from sitefleet.hosting.options import Options
+
+#: The versions, by their first number, whose workers are known to run here.
+SUPPORTED = {
+    "wsgi": (25, 26, 27),
+    # Earlier ones do not tell the application that a WebSocket was closed, take no notice of
+    # X-Forwarded-Proto under ASGI, and 25 loses count of its connections.
+    "asgi": (27,),
+}
+INSTALL = 'pip install --upgrade "django-sitefleet[serve]"'
+#: Exit status of a process whose application could not be started.
+NOT_STARTED = 3
+#: What workers import at their start or at the first request.
+NEEDED = {
+    "": ("gunicorn.config", "gunicorn.glogging", "gunicorn.instrument.statsd"),
+    "wsgi": ("gunicorn.workers.sync", "gunicorn.workers.gthread", "concurrent.futures.thread"),
+    "asgi": (
+        "gunicorn.arbiter",
+        "gunicorn.workers.gasgi",
+        "gunicorn.asgi.lifespan",
+        "gunicorn.asgi.websocket",
+    ),
+}
+CLASSES = {
+    "sync": ("gunicorn.workers.sync", "SyncWorker"),
+    "gthread": ("gunicorn.workers.gthread", "ThreadWorker"),
+    "asgi": ("gunicorn.workers.gasgi", "ASGIWorker"),
+}
+#: A configuration that `preload` has made: it costs each forked process two megabytes otherwise.
+_made: dict[str, Any] = {}
+#: gunicorn's upper limit for the first line of a request, in bytes.
+LONGEST_REQUEST_LINE = 8190
+#: The peer is always a router of ours: at a unix socket, or on this machine.
+ROUTERS = "127.0.0.1,::1"
+
+
+def preload(interface: str) -> None:
+    """Import all that workers need for ``wsgi`` or ``asgi``: processes forked later share it.
+
+    Raises SiteError when gunicorn is missing, or of a version that is not known to run here.
+    """
+    check_version(interface)
+    for name in (*NEEDED[""], *NEEDED[interface]):
+        import_module(name)
+    _made["config"] = import_module("gunicorn.config").Config()
+
+
+def check_version(interface: str) -> None:
+    """Raise SiteError unless gunicorn is installed, in a version for ``wsgi`` or ``asgi``."""
+    try:
+        gunicorn = import_module("gunicorn")
+    except ImportError as error:
+        message = f"gunicorn, which answers the requests, is not installed: {INSTALL}."
+        raise SiteError(message) from error
+    known = SUPPORTED[interface]
+    if gunicorn.version_info[0] not in known:
+        versions = ", ".join(map(str, known))
+        message = (
+            f"gunicorn {gunicorn.__version__} is installed; {interface.upper()} is served by"
+            f" version {versions}: {INSTALL}."
+        )
+        raise SiteError(message)
+
+
+def serve(  # noqa: PLR0913 - all but the first three by name
+    listener: socket.socket,
+    app: Callable[..., Any],
+    options: Options,
+    *,
+    interface: str,
+    name: str,
+    on_ready: Callable[[], None] = lambda: None,
+) -> int:
+    """Serve a listening socket by a WSGI or ASGI application; return an exit status.
+
+    For a process that has been forked for this, and from its main thread: signals are those of a
+    gunicorn worker from here on (SIGTERM ends it gracefully, within ``options.timeout`` seconds;
+    SIGINT and SIGQUIT at once), and none is blocked. ``on_ready`` is called when it is about to
+    accept connections, after signals were set. It also ends when its parent has gone.
+
+    There is no limit to requests here, and nobody sees that it hangs: both are matters of the
+    parent. Errors go to `sys.stderr`. Status 0: ended as it was told; 3: the application could not
+    be started; others as `sys.exit` was called. Threads may be left, so that the caller ends the
+    process by `os._exit`. Raises SiteError, as `preload`.
+    """
+    check_version(interface)
+    signal.set_wakeup_fd(-1)  # what wakes the parent is none of ours
+    workers: Any = import_module("gunicorn.workers.base")
+    workers.WorkerTmp = _Nothing
+    config = make_config(options, interface, name)
+    log = import_module("gunicorn.glogging").Logger(config)
+    module, class_name = CLASSES[worker_class_name(interface, options.threads)]
+    kind = _announced(getattr(import_module(module), class_name), on_ready)
+    # The timeout is how long it waits for a connection before it looks whether it is to end.
+    worker = kind(1, os.getppid(), [_Listener(listener)], _Application(app), 1, config, log)
+    worker.pid = os.getpid()
+    try:
+        worker.init_process()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except Exception:
+        log.exception("This process cannot serve")
+        return NOT_STARTED
+    return 0
+
+
+def worker_class_name(interface: str, threads: int) -> str:
+    """Return gunicorn's name of a class: asgi, else sync for one thread, else gthread."""
+    if interface == "asgi":
+        return "asgi"
+    return "sync" if threads == 1 else "gthread"
+
+
+def make_config(options: Options, interface: str, name: str) -> Any:
+    """Return gunicorn's configuration, of nothing but these: no file, no variable counts."""
+    config = _made.pop("config", None) or import_module("gunicorn.config").Config()
+    for key, value in settings_for(options, interface).items():
+        config.set(key, value)
+    config.set("proc_name", name)
+    config.set("asgi_loop", "asyncio")  # uvloop would cost each process megabytes
+    return config
+
+
+def settings_for(options: Options, interface: str) -> dict[str, Any]:
+    """Return gunicorn's settings for a server behind a router of ours.
+
+    The router sets ``X-Forwarded-Proto``, so that alone is believed, and no other header of a
+    client becomes anything but itself. Connections are not kept: a process may end at any time.
+    """
+    settings = {
+        "threads": options.threads,
+        "timeout": options.timeout,
+        "graceful_timeout": options.timeout,
+        "keepalive": 0,
+        "limit_request_line": LONGEST_REQUEST_LINE,
+        "forwarded_allow_ips": ROUTERS,
+        "secure_scheme_headers": {"X-FORWARDED-PROTO": "https"},
+        "forwarder_headers": "",
+        "header_map": "drop",
+        "loglevel": "warning",
+        "accesslog": None,
+        "errorlog": "-",
+    }
+    if interface == "wsgi":
+        # More connections wait in the backlog, where any process may take them.
+        settings["worker_connections"] = options.threads
+    return settings
+
+
+def _announced(kind: Any, on_ready: Callable[[], None]) -> Any:
+    class Announced(kind):  # type: ignore[misc]
+        """Says once that it is ready, where it would tell its master that it lives."""
+
+        said = False
+
+        def notify(self) -> None:
+            if not self.said:
+                self.said = True
+                on_ready()
+                signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+    return Announced
+
+
+class _Nothing:
+    """Stands where gunicorn has the file by whose date its master sees that a worker lives.
+
+    A file for each process could not be made on a full disk.
+    """
+
+    def __init__(self, _config: Any) -> None:
+        self._number = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+    def fileno(self) -> int:
+        return self._number
+
+
+class _Listener:
+    """A listening socket as gunicorn's workers want it, which own the copy in ``sock``.
+
+    That has the lowest free number: select(2) takes none beyond 1023.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock.dup()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.sock, name)
+
+    def __str__(self) -> str:
+        return str(self.sock.getsockname())
+
+
+class _Application:
+    """Where gunicorn asks for the application; it has one name for WSGI and ASGI."""
+
+    def __init__(self, app: Callable[..., Any]) -> None:
+        self._app = app
+
+    def wsgi(self) -> Callable[..., Any]:
+        return self._app

@@ -1,0 +1,196 @@
+"""Warm before the first request: what a process else loads while somebody waits.
+
+`warm_project` loads URLconfs, templates and translations. `warm_sites` asks paths under the hosts
+of sites, through the application itself, since what a page needs is known by the page alone. Such
+requests are marked (`is_warm_up`), so that statistics can leave them out; what goes wrong in them
+is told in the log and stops nothing; and all of it together ends in time.
+"""
+
+from __future__ import annotations
+
+import logging
+from importlib import import_module
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.db import connections
+from django.forms.renderers import get_default_renderer
+from django.template import engines
+from django.template.backends.django import DjangoTemplates
+from django.urls import get_resolver
+from django.utils import translation
+
+from sitefleet.conf import get_conf, process_site_id
+from sitefleet.hosting.fleet import SHARED
+from sitefleet.serving.asking import MARK, TimeIsUp, ask_asgi, ask_wsgi, limit
+from sitefleet.serving.fleet import load_fleet, shared_sites
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from django.http import HttpRequest
+
+    from sitefleet.hosting.fleet import Fleet, Site
+
+logger = logging.getLogger("sitefleet")
+
+#: Seconds for all paths of all sites, and for one.
+LONGEST, LONGEST_PATH = 20.0, 5.0
+#: Sites whose paths are asked for in one process, at most.
+MOST_SITES = 200
+#: Catalogs that are loaded; with the list of all that Django knows only that of LANGUAGE_CODE.
+MOST_LANGUAGES = 10
+FAILED = 400
+#: Nothing of a site in these states is to be seen.
+ASLEEP = ("suspended", "archived", "maintenance")
+
+
+def is_warm_up(request: HttpRequest) -> bool:
+    """Tell whether nobody waits for the answer of this request: a server warms up by it."""
+    scope = getattr(request, "scope", None)
+    return bool(request.META.get(MARK) or (isinstance(scope, dict) and scope.get(MARK)))
+
+
+def warm_server(application: Callable[..., Any], *, asgi: bool = False) -> None:
+    """Warm the application of this process, for the sites that it serves. Never raises."""
+    try:
+        warm_project()
+        fleet = load_fleet()
+        _ask_all(_wanted_here(fleet), application, asgi=asgi)
+    except Exception as error:  # noqa: BLE001 - the first request tells what is wrong, for one host
+        logger.warning("Not warmed up: %s: %s", type(error).__name__, error)
+    finally:
+        connections.close_all()
+
+
+def warm_for_fork(application: Callable[..., Any], fleet: Fleet) -> None:
+    """Warm a WSGI application in a process that is going to be forked. Never raises.
+
+    It leaves neither connections nor threads of its own. The pages of one site warm the code of
+    all, so each path is asked for once, on the first site that has it.
+    """
+    try:
+        warm_project()
+        _ask_all(_each_path_once(fleet.sites), application, asgi=False)
+    except Exception as error:  # noqa: BLE001 - as above
+        logger.warning("Not warmed up: %s: %s", type(error).__name__, error)
+    finally:
+        for connection in connections.all(initialized_only=True):
+            connection.close()
+            # Of psycopg: it has threads, and connections that two processes must not share.
+            getattr(connection, "close_pool", lambda: None)()
+
+
+def _wanted_here(fleet: Fleet) -> Iterator[tuple[Site, Iterable[str]]]:
+    """Yield what to ask for in this process: all of its site, or of those it answers for."""
+    own = process_site_id()
+    if own is not None:
+        yield from ((site, site.options.warm_up) for site in fleet.sites if site.id == own)
+        return
+    dedicated = []
+    for site in fleet.sites:
+        if site.mode == SHARED or site.shared_because:
+            yield site, site.options.warm_up
+        else:
+            dedicated.append(site)
+    if fleet.serving.driver == "gunicorn":  # whose masters load the same module, and fork them
+        yield from _each_path_once(dedicated)
+    if fleet.serving.options.get("warm_up"):
+        listed = {site.id for site in fleet.sites}
+        more = shared_sites(fleet.serving, MOST_SITES)
+        yield from ((site, site.options.warm_up) for site in more if site.id not in listed)
+
+
+def _each_path_once(sites: Iterable[Site]) -> Iterator[tuple[Site, Iterable[str]]]:
+    """Yield each path with the first site that has it: its pages warm the code of all."""
+    seen: set[str] = set()
+    for site in sites:
+        fresh = [path for path in site.options.warm_up if path not in seen]
+        if fresh and site.url and site.state not in ASLEEP:
+            seen.update(fresh)
+            yield site, fresh
+
+
+def warm_project() -> None:
+    """Load URLconfs, templates and translations. What fails is told in the log."""
+    for what, load in (
+        ("URLconfs", _load_urlconfs),
+        ("templates", _load_templates),
+        ("translations", _load_translations),
+    ):
+        try:
+            load()
+        except Exception as error:  # noqa: BLE001 - runs any code of the project
+            logger.warning("Warm-up of %s: %s: %s", what, type(error).__name__, error)
+
+
+def warm_sites(
+    sites: Iterable[Site], application: Callable[..., Any], *, asgi: bool = False
+) -> None:
+    """Ask for the paths of sites, each under the site's own host. What fails is told in the log."""
+    _ask_all(
+        ((site, site.options.warm_up) for site in sites),
+        application,
+        asgi=asgi,
+    )
+
+
+def _ask_all(
+    wanted: Iterable[tuple[Site, Iterable[str]]], application: Callable[..., Any], *, asgi: bool
+) -> None:
+    ask = ask_asgi if asgi else ask_wsgi
+    due = monotonic() + LONGEST
+    asked = [
+        (site, paths) for site, paths in wanted if paths and site.url and site.state not in ASLEEP
+    ]
+    if len(asked) > MOST_SITES:
+        logger.info("Warmed up are %s of %s sites with paths.", MOST_SITES, len(asked))
+    try:
+        for site, paths in asked[:MOST_SITES]:
+            for path in paths:
+                if monotonic() >= due:
+                    logger.warning("Warm-up took longer than %s seconds, and was ended.", LONGEST)
+                    return
+                _ask(ask, application, site, path, min(LONGEST_PATH, due - monotonic()))
+    finally:
+        connections.close_all()
+
+
+def _ask(ask: Any, application: Any, site: Site, path: str, seconds: float) -> None:
+    try:
+        with limit(seconds):
+            status = ask(application, site.url, path)
+    except TimeIsUp:
+        logger.warning("Warm-up of %s, %s: no answer in %.0f seconds.", site.slug, path, seconds)
+    except Exception as error:  # noqa: BLE001 - runs any code of the project
+        logger.warning("Warm-up of %s, %s: %s: %s", site.slug, path, type(error).__name__, error)
+    else:
+        if status >= FAILED:
+            logger.warning("Warm-up of %s, %s: status %s.", site.slug, path, status)
+
+
+def _load_urlconfs() -> None:
+    for name in (None, *get_conf().URLCONFS):
+        resolver = get_resolver(name)
+        # Includes are imported, and reverse() finds its tables made.
+        _ = resolver.reverse_dict, resolver.namespace_dict
+        for status in (400, 403, 404, 500):
+            resolver.resolve_error_handler(status)
+
+
+def _load_templates() -> None:
+    for engine in engines.all():
+        if isinstance(engine, DjangoTemplates):
+            _ = engine.engine.template_loaders, engine.engine.template_context_processors
+    get_default_renderer()
+
+
+def _load_translations() -> None:
+    if not settings.USE_I18N:
+        return
+    codes = [code for code, _ in settings.LANGUAGES]
+    for code in codes if len(codes) <= MOST_LANGUAGES else [settings.LANGUAGE_CODE]:
+        with translation.override(code):
+            translation.gettext("Yes")
+    import_module("django.utils.formats").get_format("DATE_FORMAT")

@@ -1,0 +1,67 @@
+"""What can be chosen for a site: what the world sees of it, and how it is served."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from sitefleet.conf import get_conf
+from sitefleet.hosting.fleet import DEDICATED, SHARED
+from sitefleet.hosting.options import OTHER_NAMES, RULES, InvalidOptions, clean_options
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class State(models.TextChoices):
+    """What the world sees of a site."""
+
+    ACTIVE = "active", _("active")
+    MAINTENANCE = "maintenance", _("maintenance")
+    ARCHIVED = "archived", _("archived")
+    SUSPENDED = "suspended", _("suspended")
+
+
+class Mode(models.TextChoices):
+    """How a site is served."""
+
+    SHARED = SHARED, _("shared: by the process that serves many sites")
+    DEDICATED = DEDICATED, _("dedicated: by processes of its own")
+
+
+def clean_serving(values: Any) -> dict[str, Any]:
+    """Return options of the processes of a site as they are stored. Raises ValidationError."""
+    try:
+        return clean_options(values, get_conf().SERVING.get("environment", ()))
+    except InvalidOptions as error:
+        raise ValidationError({"serving": error.problems}) from None
+
+
+def usable_serving(values: Any) -> dict[str, Any]:
+    """Return what of stored options can be used: raw SQL lets anything in."""
+    known = values.items() if isinstance(values, dict) else ()
+    return {name: value for name, value in known if name in RULES and not RULES[name](value)}
+
+
+def merge_serving(stored: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return stored options with those that are given; None takes one away.
+
+    Raises ValidationError for a name that is none.
+    """
+    named = {OTHER_NAMES.get(name, name): value for name, value in given.items()}
+    for name in named:
+        if name not in RULES:
+            clean_serving({name: True})  # says what is near
+    return usable_serving(stored) | named
+
+
+def clean_mode(mode: str) -> str:
+    """Return a mode; empty for that of the project. Raises ValidationError."""
+    mode = mode.strip().lower()
+    if mode and mode not in Mode.values:
+        message = _("%(mode)s is no mode of serving; there are shared and dedicated.")
+        raise ValidationError({"mode": [message % {"mode": mode[:40]}]})
+    return mode

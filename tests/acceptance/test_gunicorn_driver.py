@@ -1,0 +1,105 @@
+"""Dedicated sites by stock gunicorn."""
+
+import asyncio
+import os
+import signal
+from dataclasses import replace
+
+import pytest
+
+from sitefleet.hosting.drivers.gunicorn import GunicornDriver
+from sitefleet.hosting.options import Options
+from sitefleet.hosting.plan import make_plan
+from tests.acceptance.drivers import SLUGS, Load, dedicated, running, says
+from tests.acceptance.fleets import make_project
+
+pytestmark = pytest.mark.acceptance
+
+
+@pytest.fixture(scope="module")
+def project():
+    with make_project(SLUGS) as made:
+        yield made
+
+
+@pytest.fixture
+def urls(project):
+    """Give the URLconf of the project, to be changed by a test."""
+    path = project.folder / "project" / "urls.py"
+    text = path.read_text()
+    yield path
+    path.write_text(text)
+
+
+async def test_gunicorn_has_processes_for_each_site_that_answer_for_no_other(project):
+    async with running(GunicornDriver, project) as fleet:
+        await fleet.driver.apply(dedicated("one", "two"))
+        for key, slug, other in (("site-2", "one", "two"), ("site-3", "two", "one")):
+            status, answer = await fleet.ask(key, slug=slug)
+            assert (status, answer["site"], answer["SITE_ID"]) == (200, slug, key[-1])
+            assert (await fleet.ask(key, slug=other))[0] == 404
+        rows = await fleet.driver.status()
+        assert {row.state for row in rows} == {"running"}
+        assert len({row.pid for row in rows}) == 1, "one gunicorn has forked them all"
+
+
+async def test_a_site_more_or_less_loses_no_request_of_the_others(project):
+    async with running(GunicornDriver, project) as fleet:
+        await fleet.driver.apply(dedicated("one", "two"))
+        async with Load(fleet, ("site-2", "one"), ("site-3", "two")) as load:
+            await fleet.driver.apply(dedicated("one", "two", "three"))
+            assert (await fleet.ask("site-4", slug="three"))[1]["site"] == "three"
+            await fleet.driver.apply(dedicated("one", "two"))
+            await asyncio.sleep(0.2)
+        assert load.failures == []
+        assert len(load.answers) > 10
+
+
+async def test_a_killed_process_comes_back_for_the_same_site(project):
+    async with running(GunicornDriver, project) as fleet:
+        await fleet.driver.apply(dedicated("one", "two"))
+        pids = {key: (await fleet.ask(key, slug=slug))[1]["pid"] for key, slug in PAIRS}
+        os.kill(pids["site-3"], signal.SIGKILL)
+        _, answer = await fleet.ask("site-3", slug="two")
+        assert answer["site"] == "two"
+        assert answer["pid"] not in pids.values()
+        assert (await fleet.ask("site-2"))[1]["pid"] == pids["site-2"]
+
+
+PAIRS = (("site-2", "one"), ("site-3", "two"))
+
+
+async def test_a_site_that_fails_at_its_start_stops_no_other(project, urls):
+    urls.write_text(
+        urls.read_text()
+        + """
+from sitefleet.serving.signals import post_fork
+
+def fail(site_id, **_):
+    if site_id == 3:
+        raise SystemExit(3)  # by which a worker tells gunicorn to end
+
+post_fork.connect(fail, weak=False)
+"""
+    )
+    async with running(GunicornDriver, project) as fleet:
+        await fleet.driver.apply(dedicated("one", "two"))
+        before = (await fleet.row("site-2")).pid
+        assert (await fleet.ask("site-2"))[1]["site"] == "one"
+        await fleet.until(lambda: says(fleet, "exited with code 1"))
+        assert (await fleet.ask("site-2"))[1]["site"] == "one"
+        assert (await fleet.row("site-2")).pid == before
+        assert "SystemExit: 3" in fleet.log
+
+
+async def test_sites_with_options_of_their_own_have_a_gunicorn_of_their_own(project):
+    plan = dedicated("one", "two")
+    options = Options(environment={"FLAVOUR": "hot"}, interface="asgi", workers=2)
+    other = replace(plan.fleet.sites[1], options=options)
+    plan = make_plan(replace(plan.fleet, sites=(plan.fleet.sites[0], other)))
+    async with running(GunicornDriver, project) as fleet:
+        await fleet.driver.apply(plan)
+        assert (await fleet.ask("site-2"))[1]["flavour"] == ""
+        _, answer = await fleet.ask("site-3", slug="two")
+        assert (answer["flavour"], answer["SITE_ID"]) == ("hot", "3")
+        assert len({row.pid for row in await fleet.driver.status()}) == 2

@@ -1,0 +1,298 @@
+"""`sitefleet up` as it is run, on SQLite, with all its defaults."""
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import threading
+import time
+
+import pytest
+
+from tests.acceptance.fleets import (
+    SITEFLEET,
+    add_sites,
+    asking,
+    environment,
+    make_project,
+    wait_for,
+)
+
+pytestmark = pytest.mark.acceptance
+
+
+@pytest.fixture(scope="module")
+def project():
+    with make_project(["one", "two", "three"], {"two": "dedicated"}, DEBUG=True) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def fleet(project):
+    with project.up() as running:
+        yield running
+
+
+def refused(project, *options, wrapper=()):
+    """Run `sitefleet up` where it cannot start; return the line that it says."""
+    done = subprocess.run(
+        [*wrapper, *SITEFLEET, "up", *project.where, *options],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("sitefleet: ")
+    assert done.stderr.count("\n") == 1
+    assert not project.leftovers()
+    return done.stderr
+
+
+@pytest.fixture
+def other_project():
+    with make_project(["one", "two"], {"two": "dedicated"}) as made:
+        yield made
+
+
+def test_it_says_where_each_site_answers_and_is_ready(fleet):
+    lines = [line.split() for line in fleet.output.splitlines()]
+    assert [fleet.url("one"), "one", "shared"] in lines
+    assert [fleet.url("two"), "two", "dedicated"] in lines
+    assert f"ready at 127.0.0.1:{fleet.port} (asyncio, zygote, gunicorn)" in fleet.output
+
+
+def test_a_dedicated_site_has_a_process_of_its_own_and_others_share_one(fleet):
+    answers = {slug: fleet.get(slug).json for slug in ("one", "two", "three")}
+    assert [answer["site"] for answer in answers.values()] == ["one", "two", "three"]
+    assert answers["one"]["pid"] == answers["three"]["pid"] != answers["two"]["pid"]
+    assert (answers["one"]["SITE_ID"], answers["two"]["SITE_ID"]) == ("", "3")
+    assert fleet.get("nobody").status == 404
+
+
+def test_status_tells_each_process(fleet):
+    pid = fleet.pid("two")
+    status = fleet.status()
+    rows = {row["slug"] or row["instance"]: row for row in status["processes"]}
+    assert {"fleet", "router", "shared", "two", "reader", "zygote"} <= set(rows)
+    assert rows["two"]["site"] == 3
+    assert rows["two"]["pid"] == pid
+    assert rows["two"]["state"] == "running"
+    assert 0 < rows["two"]["memory"] < 200_000_000
+    assert rows["fleet"]["pid"] == fleet.process.pid
+    assert status["dedicated_sites"] >= 1
+    assert status["shared_sites"] >= 3
+
+
+def test_status_is_a_table_that_ends_where_nobody_watches(fleet):
+    done = fleet.command("status", "--all")
+    assert done.returncode == 0, done.stderr
+    head, columns, *rows = done.stdout.splitlines()
+    assert " shared  (asyncio, zygote, gunicorn)" in head
+    assert columns.split()[:4] == ["site", "state", "pid", "memory"]
+    assert "two" in [row.split()[0] for row in rows]
+    assert "\x1b" not in done.stdout
+
+
+def test_what_a_site_says_is_in_its_log(fleet):
+    fleet.get("two", "/say/?text=something-odd")
+
+    def said():
+        return "site two says something-odd" in fleet.command("logs", "two").stdout
+
+    assert wait_for(said, 10)
+    assert "something-odd" not in fleet.command("logs", "shared").stdout
+    assert "two          site two says something-odd" in fleet.output
+
+
+@pytest.mark.parametrize("command", ["reload", "logs"])
+def test_an_unknown_site_is_wrong_usage_and_the_nearest_is_named(fleet, command):
+    done = fleet.command(command, "tow")
+    assert done.returncode == 2
+    assert done.stderr == (
+        "sitefleet: There is no dedicated site and no process 'tow'. Did you mean two?\n"
+    )
+
+
+def test_a_site_is_reloaded_and_loses_no_request(fleet):
+    before, shared = fleet.pid("two"), fleet.pid("one")
+    with asking(fleet, "two") as answers:
+        done = fleet.command("reload", "two")
+        assert done.returncode == 0, done.stderr
+        assert fleet.wait_for_site("two").json["pid"] != before
+    assert set(answers) == {200}
+    assert fleet.pid("one") == shared
+
+
+def test_a_second_one_is_refused(fleet):
+    done = fleet.command("up", "--bind", "127.0.0.1:0")
+    assert done.returncode == 1
+    assert f"already (process {fleet.process.pid}): sitefleet stop." in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_port_in_use_is_one_line(fleet, other_project):
+    assert str(fleet.port) in refused(other_project, "--bind", f"127.0.0.1:{fleet.port}")
+
+
+def test_the_control_socket_is_for_its_user_alone(fleet):
+    mode = (fleet.project.run_dir / "control.sock").stat().st_mode
+    assert stat.S_IMODE(mode) == 0o600
+
+
+def test_a_site_comes_moves_and_goes_and_others_do_not_notice(fleet):
+    with asking(fleet, "one") as answers:
+        two = fleet.pid("two")
+        add_sites(fleet.project, ["four"])
+        fleet.wait_for_site("four", SITE_ID="")
+        fleet.sites("serving", "four", "--mode", "dedicated")
+        four = str(fleet.project.id_of("four"))
+        fleet.wait_for_site("four", SITE_ID=four)
+        fleet.sites("serving", "four", "--mode", "shared")
+        fleet.wait_for_site("four", SITE_ID="")
+        assert wait_for(lambda: fleet.row("four") is None)
+        assert wait_for(lambda: not (fleet.project.run_dir / f"s/site-{four}.sock").exists())
+        assert fleet.pid("two") == two
+    assert set(answers) == {200}
+
+
+def test_a_reader_that_is_killed_comes_back(fleet):
+    os.kill(fleet.row("reader")["pid"], signal.SIGKILL)
+    add_sites(fleet.project, ["five"], {"five": "dedicated"})
+    assert wait_for(lambda: fleet.row("five"))
+    assert fleet.row("reader")["restarts"] >= 1
+
+
+def test_changed_code_runs_and_a_mistake_takes_nothing_down(fleet):
+    urls = fleet.project.folder / "project" / "urls.py"
+    good = urls.read_text()
+    with asking(fleet, "two") as answers:
+        urls.write_text(good.replace("VERSION = 1", "VERSION = 2"))
+        for slug in ("one", "two"):
+            fleet.wait_for_site(slug, version=2)
+        urls.write_text(f"{good}\nthis is no Python\n")
+        assert wait_for(lambda: "Not reloaded" in fleet.output)
+        assert "SyntaxError: invalid syntax" in fleet.output
+        for slug in ("one", "two"):
+            assert fleet.get(slug).json["version"] == 2
+        done = fleet.command("reload")
+        assert done.returncode == 1
+        assert "SyntaxError" in done.stderr
+        urls.write_text(good)
+        for slug in ("one", "two"):
+            fleet.wait_for_site(slug, version=1)
+    assert set(answers) == {200}
+    assert "project/urls.py has changed." in fleet.output
+
+
+def test_the_plan_is_told_with_and_without_a_fleet_that_runs(fleet, other_project):
+    for command in (fleet.command, other_project.command):
+        done = command("plan", "--json")
+        assert done.returncode == 0, done.stderr
+        plan = json.loads(done.stdout)
+        two = next(site for site in plan["sites"] if site["slug"] == "two")
+        assert (two["mode"], two["driver"], two["why"]) == ("dedicated", "zygote", "dedicated")
+        assert plan["totals"]["connections"] >= 5
+    assert "two" in other_project.command("plan").stdout
+
+
+def test_configurations_are_shown_or_written_and_nothing_is_started(other_project):
+    servers = ("--router", "nginx", "--driver", "gunicorn")
+    done = other_project.command("render", *servers)
+    assert done.returncode == 0, done.stderr
+    assert "# --- nginx.conf\n" in done.stdout
+    out = other_project.folder / "deploy"
+    names = other_project.command("render", *servers, "--out", str(out)).stdout.split()
+    assert {f"{out}/nginx.conf"} < set(names)
+    assert (out / "nginx.conf").read_text() in done.stdout
+    assert not other_project.run_dir.exists()
+
+
+def test_hung_up_it_reloads(fleet):
+    before = fleet.pid("one")
+    fleet.process.send_signal(signal.SIGHUP)
+    assert wait_for(lambda: fleet.pid("one") != before)
+    assert wait_for(lambda: "Reloaded all." in fleet.output)
+
+
+def test_stopped_by_a_signal_it_answers_what_was_asked_and_leaves_nothing(other_project):
+    with other_project.up() as fleet:
+        slow = []
+        asked = [
+            threading.Thread(target=lambda slug=slug: slow.append(fleet.get(slug, "/slow/")))
+            for slug in ("one", "two")
+        ]
+        for thread in asked:
+            thread.start()
+        time.sleep(0.4)
+        assert fleet.stop(signal.SIGINT) == 0
+        for thread in asked:
+            thread.join()
+        assert [answer.status for answer in slow] == [200, 200]
+        assert fleet.output.endswith("stopped\n")
+        assert not other_project.leftovers()
+        assert not list((other_project.run_dir / "s").iterdir())
+        assert not (other_project.run_dir / "control.sock").exists()
+    done = other_project.command("status")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "No fleet runs in" in done.stderr
+
+
+def test_interrupted_twice_it_waits_for_no_request(other_project):
+    with other_project.up() as fleet:
+        hanging = [ask_and_leave(fleet, slug, "/hang/") for slug in ("one", "two")]
+        time.sleep(0.4)
+        fleet.process.send_signal(signal.SIGINT)
+        assert wait_for(lambda: "Stopping" in fleet.output)
+        assert fleet.stop(signal.SIGINT, seconds=5) == 1
+        assert wait_for(lambda: not other_project.leftovers(), 5)
+        for connection in hanging:
+            connection.close()
+
+
+def ask_and_leave(fleet, slug, path):
+    connection = socket.create_connection(("127.0.0.1", fleet.port))
+    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {slug}.localhost\r\n\r\n".encode())
+    return connection
+
+
+def test_killed_it_leaves_nothing_running_and_the_next_one_starts(other_project):
+    with other_project.up("--mode", "dedicated") as fleet:
+        fleet.wait_for_site("one", SITE_ID="2")
+        assert len(other_project.leftovers()) > 3
+        fleet.process.kill()
+        assert wait_for(lambda: not other_project.leftovers(), 10), other_project.leftovers()
+        with other_project.up() as after:
+            after.wait_for_site("two", SITE_ID="3")
+            done = after.command("stop")
+            assert (done.returncode, done.stdout) == (0, "stopped\n"), done.stderr
+            assert after.process.wait(5) == 0
+
+
+def test_too_few_open_files_are_told_at_start(other_project):
+    many = [f"s{number}" for number in range(40)]
+    add_sites(other_project, many, dict.fromkeys(many, "dedicated"))
+    said = refused(other_project, wrapper=("prlimit", "--nofile=150:150"))
+    assert "The sites need 226 open files, and this process may open 150: raise the limit" in said
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        (("--run-dir", "/dev/null/r"), "cannot be made in /dev/null/r: Not a directory."),
+        (("--run-dir", f"/tmp/{'x' * 90}"), "too long for sockets in it"),  # noqa: S108 - never made
+        (("--project", "/nowhere"), "--project: there is no folder /nowhere."),
+        (("--settings", "no.such"), "No module named 'no'"),
+    ],
+    ids=["run dir", "long run dir", "project", "settings"],
+)
+def test_what_cannot_start_says_why_in_one_line(other_project, option, said):
+    assert said in refused(other_project, *option)
+
+
+def test_a_project_without_its_tables_says_so(other_project):
+    other_project.database.write_bytes(b"")
+    assert "manage.py migrate" in refused(other_project)

@@ -1,0 +1,22 @@
+"""Plain values for the tests of hosting."""
+
+from sitefleet.hosting.fleet import Fleet, Serving, Site
+from sitefleet.hosting.options import make_options
+
+
+def site(pk, slug=None, mode="dedicated", **more):
+    slug = slug or f"s{pk}"
+    options = make_options(more.pop("options", {}))
+    values = {"name": slug.title(), "state": "active", "names": (f"{slug}.test",)}
+    return Site(
+        id=pk,
+        slug=slug,
+        mode=mode,
+        url=f"http://{slug}.test/",
+        options=options,
+        **{**values, **more},
+    )
+
+
+def fleet(*sites, shared=3, serving=None, **more):
+    return Fleet(1, tuple(sites), shared, Serving(**(serving or {})), **more)

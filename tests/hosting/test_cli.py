@@ -1,0 +1,173 @@
+import io
+import json
+
+import pytest
+
+from sitefleet.hosting.cli import main
+from sitefleet.hosting.cli.client import status_lines
+from sitefleet.hosting.cli.logs import news
+from sitefleet.hosting.cli.parser import make_parser
+from sitefleet.hosting.cli.plan import plan_lines
+from sitefleet.hosting.cli.terminal import Terminal, ago, printable
+from sitefleet.hosting.control import USAGE, Refused
+from sitefleet.hosting.naming import find_key
+from sitefleet.hosting.plan import make_plan
+from sitefleet.hosting.telling import tell_plan
+from tests.hosting.fleets import fleet, site
+
+COMMANDS = ("up", "plan", "render", "status", "reload", "stop", "logs")
+
+
+@pytest.fixture
+def terminal():
+    return Terminal(io.StringIO(), io.StringIO())
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_each_command_has_an_example(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        make_parser().parse_args([command, "--help"])
+    assert ended.value.code == 0
+    assert f"examples:\n  sitefleet {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["upp"],
+        ["up", "--bind", "8000"],
+        ["up", "--driver", "apache"],
+        ["up", "--mode", "both"],
+        ["logs", "--lines", "0"],
+        ["logs", "--lines", "9" * 5000],
+        ["stop", "--timeout", "soon"],
+    ],
+    ids=["nothing", "command", "bind", "driver", "mode", "lines", "endless", "timeout"],
+)
+def test_wrong_usage_has_exit_status_2(arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+
+
+def test_what_is_wrong_is_one_line_and_no_traceback(tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("DJANGO_SETTINGS_MODULE", raising=False)
+    assert main(["up", "--project", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("sitefleet: There is no manage.py in")
+    assert said.count("\n") == 1
+
+
+def test_where_no_fleet_runs_that_is_said(tmp_path, capsys):
+    (tmp_path / "manage.py").write_text('("DJANGO_SETTINGS_MODULE", "nowhere.settings")')
+    run_dir = ["--project", str(tmp_path), "--run-dir", str(tmp_path / "r")]
+    for command in ("status", "reload", "stop"):
+        assert main([command, *run_dir]) == 1
+        assert capsys.readouterr().err == f"sitefleet: No fleet runs in {tmp_path}/r.\n"
+
+
+def test_a_site_is_found_by_slug_and_id_and_key():
+    plan = make_plan(fleet(site(7, "de"), site(8, "router"), site(9, "shop", mode="shared")))
+    assert [find_key(plan, word) for word in ("de", "7", "site-7")] == ["site-7"] * 3
+    assert find_key(plan, "shop") == "shared"
+    assert find_key(plan, "router", ("router",)) == "router"  # a process, whatever sites are called
+    with pytest.raises(Refused, match="Did you mean shop") as error:
+        find_key(plan, "shpo")
+    assert error.value.status == USAGE
+
+
+def test_names_of_sites_cannot_write_to_the_terminal(terminal):
+    evil = "a\x1b[2J\nb\u202ec"
+    assert printable(evil) == "a\\x1b[2J\\nb\\u202ec"
+    told = tell_plan(make_plan(fleet(site(1, "x", shared_because=evil))))
+    told["problems"] = []
+    assert "\x1b" not in "".join(plan_lines(told, terminal, everything=True))
+
+
+def test_a_plan_of_many_sites_is_told_shortly(terminal):
+    told = tell_plan(make_plan(fleet(*(site(pk) for pk in range(1, 61)))))
+    told["problems"] = []
+    lines = plan_lines(told, terminal, everything=False)
+    assert "... and 10 sites more (--all lists them)" in lines
+    assert sum(line.startswith("s") for line in lines) == 51  # and the head
+    assert sum(line.startswith("s") for line in plan_lines(told, terminal, everything=True)) == 61
+
+
+def test_a_plan_tells_why_and_what_it_costs(terminal):
+    made = fleet(site(1, options={"workers": 3}), site(2, shared_because="below a prefix"))
+    told = json.loads(json.dumps(tell_plan(make_plan(made))))
+    assert [(one["mode"], one["why"]) for one in told["sites"]] == [
+        ("dedicated", "dedicated"),
+        ("shared", "below a prefix"),
+    ]
+    assert told["sites"][0]["connections"] == 6
+    assert told["totals"]["connections"] == 6 + 2 + 1
+
+
+def row(name, state, **more):
+    nothing = dict.fromkeys(("pid", "memory", "requests", "last_request", "slug"))
+    return {**nothing, "instance": name, "state": state, "restarts": 0, "note": "", **more}
+
+
+def told_status(*rows):
+    return {
+        "bind": "127.0.0.1:8000",
+        "driver": "zygote",
+        "router": "asyncio",
+        "server": "gunicorn",
+        "dedicated_sites": 1000,
+        "shared_sites": 2,
+        "uptime": 61.0,
+        "lost_lines": 0,
+        "processes": list(rows),
+    }
+
+
+def test_idle_sites_are_counted(terminal):
+    idle = [row(f"site-{pk}", "idle", slug=f"s{pk}") for pk in range(950)]
+    told = told_status(row("site-1000", "running", slug="busy", memory=12_345_678), *idle)
+    lines = status_lines(told, terminal, everything=False)
+    assert lines[0].endswith("up 1 min")
+    assert lines[2].split()[:4] == ["busy", "running", "12.3", "MB"]
+    assert lines[3] == "idle: 950 (--all lists them)"
+    assert len(status_lines(told, terminal, everything=True)) == 953
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.2, "0 s ago"), (3, "3 s ago"), (150, "2 min ago"), (7300, "2 h ago"), (1e6, "11 d ago")],
+)
+def test_times_are_told_for_people(seconds, text):
+    assert ago(seconds) == text
+
+
+class Screen(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_colours_are_for_terminals_whose_owner_wants_them(monkeypatch):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert Terminal(Screen()).paint("x", 32) == "\x1b[32mx\x1b[0m"
+    assert Terminal(io.StringIO()).paint("x", 32) == "x"
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert Terminal(Screen()).paint("x", 32) == "x"
+
+
+def test_a_live_table_fits_the_terminal(monkeypatch):
+    monkeypatch.setenv("LINES", "10")
+    monkeypatch.setenv("COLUMNS", "80")
+    assert len(Terminal(Screen()).fitting(["x"] * 50)) == 9
+    assert Terminal(Screen()).fitting(["x"] * 9) == ["x"] * 9
+
+
+def test_a_log_is_followed_over_its_change(tmp_path):
+    path, known = tmp_path / "a.log", {}
+    path.write_text("one\ntw")
+    assert news(path, known) == ["one"]
+    path.write_text("one\ntwo\n")
+    assert news(path, known) == ["two"]
+    path.write_text("new\n")
+    assert news(path, known) == ["new"]
+    assert news(path, known) == []

@@ -1,0 +1,67 @@
+import asyncio
+import stat
+import tempfile
+
+import pytest
+
+from sitefleet.hosting.control import Control, Refused, ask
+from sitefleet.hosting.run_dir import RunDir
+
+
+@pytest.fixture
+def run_dir():
+    with tempfile.TemporaryDirectory(prefix="sf", dir="/tmp") as folder:
+        yield RunDir(folder)
+
+
+async def hello(asked):
+    return {"hello": asked["name"]}
+
+
+async def refuse(_asked):
+    raise Refused("no such site", 2)
+
+
+async def fail(_asked):
+    raise ZeroDivisionError("oh")
+
+
+@pytest.fixture
+async def control(run_dir):
+    made = Control(run_dir.control, {"hello": hello, "refuse": refuse, "fail": fail})
+    await made.start()
+    yield made
+    made.stop()
+
+
+async def answer(run_dir, action, **values):
+    return await asyncio.to_thread(ask, run_dir, action, **values)
+
+
+async def test_it_answers_and_goes_on_after_each_failure(control, run_dir):
+    with pytest.raises(Refused, match="no such site") as refused:
+        await answer(run_dir, "refuse")
+    assert refused.value.status == 2
+    with pytest.raises(Refused, match="ZeroDivisionError: oh"):
+        await answer(run_dir, "fail")
+    with pytest.raises(Refused, match="Known are: hello, refuse, fail"):
+        await answer(run_dir, "unknown")
+    assert await answer(run_dir, "hello", name="x") == {"hello": "x"}
+
+
+@pytest.mark.parametrize("line", [b"\n", b"[]\n", b'"x"\n', b"{\n", b"\xff\n", b"x" * 200_000])
+async def test_it_survives_what_is_no_question(control, run_dir, line):
+    reader, writer = await asyncio.open_unix_connection(str(run_dir.control))
+    writer.write(line)
+    writer.write_eof()
+    await reader.read()
+    writer.close()
+    assert await answer(run_dir, "hello", name="x") == {"hello": "x"}
+
+
+async def test_it_is_for_its_user_alone_and_gone_when_stopped(control, run_dir):
+    assert stat.S_IMODE(run_dir.control.stat().st_mode) == 0o600
+    assert stat.S_IMODE(run_dir.root.stat().st_mode) == 0o700
+    control.stop()
+    with pytest.raises(Refused, match="No fleet runs in"):
+        await answer(run_dir, "hello", name="x")

@@ -1,0 +1,151 @@
+"""The configuration files for gunicorn, as text."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from sitefleet.exceptions import SiteError
+from sitefleet.hosting import granian_server, workers
+from sitefleet.hosting.context import Context
+from sitefleet.hosting.drivers.gunicorn import GunicornDriver, groups
+from sitefleet.hosting.drivers.shared import SharedDriver
+from sitefleet.hosting.fleet import Fleet, Serving, Site
+from sitefleet.hosting.gunicorn_files import shared_file, sites_file, write_file
+from sitefleet.hosting.options import Options
+from sitefleet.hosting.plan import Instance, make_plan
+from sitefleet.hosting.project import Project
+from sitefleet.hosting.run_dir import RunDir
+
+
+def instance(site=None, **options):
+    key = "shared" if site is None else f"site-{site}"
+    return Instance(key, site, f"s{site}", (), Options(**options))
+
+
+def read(text):
+    """Run a configuration as gunicorn does; return what it says."""
+    names = {}
+    exec(compile(text, "gunicorn.conf.py", "exec"), names)  # noqa: S102 - it is our own
+    return names
+
+
+def test_the_shared_server_listens_on_the_socket_that_it_is_handed():
+    said = read(shared_file(instance(threads=4, workers=3, timeout=90), "fd://17"))
+    assert said["bind"] == ["fd://17"]
+    assert (said["worker_class"], said["threads"], said["workers"]) == ("gthread", 4, 3)
+    assert said["timeout"] == said["graceful_timeout"] == 90
+    assert said["control_socket_disable"] is True
+    assert said["preload_app"] is True
+
+
+def test_event_loops_are_not_made_ahead_of_a_fork():
+    said = read(shared_file(instance(interface="asgi"), "fd://17"))
+    assert said["worker_class"] == "asgi"
+    assert said["preload_app"] is False
+    assert "when_ready" not in said
+
+
+def test_one_thread_is_served_by_the_worker_that_has_none():
+    assert read(shared_file(instance(threads=1), "fd://17"))["worker_class"] == "sync"
+
+
+def test_headers_of_a_client_are_believed_of_the_router_alone():
+    said = read(shared_file(instance(), "fd://17"))
+    assert said["forwarded_allow_ips"] == "127.0.0.1,::1"
+    assert said["secure_scheme_headers"] == {"X-FORWARDED-PROTO": "https"}
+    assert said["forwarder_headers"] == ""
+
+
+def test_the_file_is_stock_gunicorn_and_needs_nothing_of_hosting():
+    for text in (
+        shared_file(instance(), "fd://17"),
+        sites_file("gunicorn-1", [instance(2), instance(3)], ["fd://4", "fd://5"]),
+    ):
+        assert "sitefleet.hosting" not in text
+
+
+def test_lines_of_the_settings_come_last_and_so_before_ours():
+    said = read(shared_file(instance(), "fd://17", "backlog = 9\nthreads = 8"))
+    assert (said["backlog"], said["threads"]) == (9, 8)
+
+
+def test_what_a_site_is_called_is_no_code():
+    site = Instance("site-2", 2, '"\n__import__("os")#', (), Options())
+    assert read(sites_file("gunicorn-1", [site], ["fd://4"]))["sites"][0]["slug"] == site.slug
+
+
+def test_workers_are_chosen_for_the_site_that_lacks_them():
+    sites = [instance(2, workers=2), instance(3)]
+    said = read(sites_file("gunicorn-1", sites, ["fd://4", "fd://5"]))
+    assert said["workers"] == 3
+    server = type("Server", (), {"WORKERS": {}})()
+    chosen = []
+    for pid in range(3):
+        worker = type("Worker", (), {})()
+        said["pre_fork"](server, worker)
+        server.WORKERS[pid] = worker
+        chosen.append(worker.site)
+    assert chosen == [0, 0, 1]
+    del server.WORKERS[1]
+    worker = type("Worker", (), {})()
+    said["pre_fork"](server, worker)
+    assert worker.site == 0
+
+
+def test_sites_share_a_server_when_their_options_do_but_for_the_number_of_workers():
+    same = [instance(2), instance(3, workers=4, idle=5, warm_up=("/",))]
+    others = [instance(4, timeout=5), instance(5, interface="asgi"), instance(6, niceness=3)]
+    found = groups([*others, *same])
+    assert sorted(len(members) for _, members in found) == [1, 1, 1, 2]
+    assert tuple(same) in [members for _, members in found]
+    assert [name for name, _ in found] == [name for name, _ in groups([*others, *reversed(same)])]
+
+
+def test_render_shows_files_that_run_without_us():
+    site = Site(2, "one", "One", "active", "dedicated", "", ("one.example.org",))
+    plan = make_plan(Fleet(1, (site,), 0, Serving()))
+    run_dir = RunDir("/run/fleet")
+    context = Context(Project(Path("/srv"), "project.settings"), run_dir, None, None)
+    ((name, text),) = GunicornDriver(context).render(plan).items()
+    assert name.startswith("gunicorn-")
+    assert read(text)["bind"] == ["unix:/run/fleet/s/site-2.sock"]
+    ((name, text),) = SharedDriver(context).render(plan).items()
+    assert name == "shared.gunicorn.py"
+    assert read(text)["bind"] == ["unix:/run/fleet/s/shared.sock"]
+
+
+def test_a_file_is_replaced_in_one_step(tmp_path):
+    path = tmp_path / "a.py"
+    write_file(path, "one")
+    write_file(path, "two")
+    assert [file.name for file in tmp_path.iterdir()] == ["a.py"]
+    assert path.read_text() == "two"
+
+
+def test_a_missing_server_is_told_with_the_command_that_installs_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "gunicorn", None)
+    with pytest.raises(SiteError, match=r"gunicorn.* not installed: pip install .*\[serve\]"):
+        workers.preload("wsgi")
+    monkeypatch.setitem(sys.modules, "granian.server", None)
+    with pytest.raises(SiteError, match=r"granian.* not installed: pip install .*\[granian\]"):
+        granian_server.check_version()
+
+
+@pytest.mark.parametrize(("version", "interface"), [(24, "wsgi"), (28, "wsgi"), (26, "asgi")])
+def test_a_version_of_gunicorn_that_is_not_known_is_told(monkeypatch, version, interface):
+    fake = type("gunicorn", (), {"version_info": (version, 0), "__version__": f"{version}.0"})
+    monkeypatch.setitem(sys.modules, "gunicorn", fake)
+    with pytest.raises(
+        SiteError, match=rf"gunicorn {version}\.0 is installed; {interface.upper()}"
+    ):
+        workers.check_version(interface)
+
+
+def test_granian_is_told_what_it_knows_of_our_options():
+    given = granian_server.arguments(Options(threads=3, workers=2, memory_limit=300), 9)
+    assert given[0] == "9"
+    assert {"--blocking-threads=3", "--workers=2", "--workers-max-rss=300"} < set(given)
+    asgi = granian_server.arguments(Options(interface="asgi"), 9)
+    assert "--interface=asgi" in asgi
+    assert not any(word.startswith("--blocking-threads") for word in asgi)

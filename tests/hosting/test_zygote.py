@@ -1,0 +1,245 @@
+"""The zygote without a process: when a child starts and ends, what is counted, what is told."""
+
+import os
+import select
+import socket
+import threading
+from time import monotonic
+
+import pytest
+
+from sitefleet.hosting.options import make_options
+from sitefleet.hosting.zygote import apology, before_fork, channel, limits
+from sitefleet.hosting.zygote.counting import Counter
+from sitefleet.hosting.zygote.program import Served, read_served
+from sitefleet.hosting.zygote.rules import (
+    ABORT,
+    END,
+    KILL,
+    MEGABYTE,
+    PAUSES,
+    RUNNING,
+    STOPPING,
+    Child,
+    Held,
+    has_failed_to_start,
+    judge,
+)
+from sitefleet.hosting.zygote.slots import Load, Slots
+
+NOW = 1000.0
+
+
+def held_with(**options):
+    return Held(Served("site-1", 1, make_options(options)), descriptor=9)
+
+
+def child_of(held, pid=1, state=RUNNING, started=NOW - 100, **more):
+    child = Child(pid, 0, 2, started, state, **more)
+    held.children[pid] = child
+    return child
+
+
+@pytest.mark.parametrize(
+    ("options", "load", "memory", "expected"),
+    [
+        ({"idle": 60}, Load(last=NOW - 60), 0, END),
+        ({"idle": 60}, Load(last=NOW - 59), 0, None),
+        ({"idle": 60}, Load(last=NOW - 90, in_flight=1), 0, None),
+        ({"idle": 0}, Load(), 0, None),
+        ({"timeout": 30}, Load(in_flight=1, since=NOW - 31), 0, ABORT),
+        ({"timeout": 30}, Load(in_flight=1, since=NOW - 29), 0, None),
+        ({"timeout": 30}, Load(in_flight=1, beat=NOW - 31), 0, ABORT),
+        ({"max_requests": 5}, Load(requests=5, last=NOW), 0, END),
+        ({"max_requests": 5}, Load(requests=4, last=NOW), 0, None),
+        ({"memory_limit": 50}, Load(last=NOW), 51 * MEGABYTE, END),
+        ({"memory_limit": 50}, Load(last=NOW), 50 * MEGABYTE, None),
+        ({"memory_limit": 50}, Load(last=NOW), 101 * MEGABYTE, KILL),
+        ({"memory_limit": 0}, Load(last=NOW), 9999 * MEGABYTE, None),
+    ],
+)
+def test_a_process_ends_for_a_reason_alone(options, load, memory, expected):
+    held = held_with(**options)
+    verdict = judge(child_of(held), load, held, NOW, memory)
+    assert (verdict and verdict[0]) == expected
+
+
+def test_who_was_told_to_end_is_killed_when_its_time_is_over_and_not_before():
+    held = held_with()
+    child = child_of(held, state=STOPPING, kill_at=NOW)
+    assert judge(child, Load(), held, NOW, 0)[0] == KILL
+    child.kill_at = NOW + 0.1
+    assert judge(child, Load(), held, NOW, 0) is None
+
+
+def test_pauses_between_starts_that_fail_grow_up_to_a_limit_and_end_with_a_good_one():
+    held = held_with()
+    found = [held.failed("broken", NOW) for _ in range(len(PAUSES) + 2)]
+    assert found == [*PAUSES, PAUSES[-1], PAUSES[-1]]
+    assert held.retry_at == NOW + PAUSES[-1]
+    held.started_well()
+    assert (held.why, held.retry_at) == ("", 0.0)
+    assert held.failed("broken", NOW) == PAUSES[0]
+
+
+def test_a_process_that_was_killed_once_is_no_failure_and_twice_at_once_is():
+    held = held_with()
+    young = child_of(held, started=NOW - 0.1)
+    assert not has_failed_to_start(held, young, Load(), NOW)
+    assert has_failed_to_start(held, young, Load(), NOW)
+    assert not has_failed_to_start(held, young, Load(requests=1), NOW)
+    assert not has_failed_to_start(held, young, Load(), NOW)
+
+
+@pytest.mark.parametrize(
+    ("workers", "states", "expected"),
+    [
+        (1, [RUNNING], False),
+        (2, [RUNNING], True),
+        (2, [RUNNING, RUNNING], False),
+        (2, [RUNNING, STOPPING], True),
+        (2, [STOPPING], False),
+        (3, [RUNNING, "starting"], False),
+    ],
+)
+def test_one_more_process_comes_up_to_the_limit_and_one_at_a_time(workers, states, expected):
+    held = held_with(workers=workers)
+    for pid, state in enumerate(states):
+        child_of(held, pid, state)
+    assert held.may_grow() is expected
+
+
+@pytest.fixture
+def counted():
+    """Slots, and what makes an application that counts in the first of them."""
+    slots, rung = Slots(2), []
+
+    def make(application, interface="wsgi", **options):
+        options = make_options({"interface": interface, **options})
+        counter = Counter(slots.cells, row, options, lambda: rung.append(1))
+        return counter.wrap(application, interface)
+
+    row = slots.take()
+    make.rung, make.load = rung, lambda: slots.load(row, 2)
+    return make
+
+
+def test_a_request_counts_from_its_beginning_to_the_close_of_its_answer(counted):
+    seen = []
+
+    def application(_environ, _start_response):
+        seen.append(counted.load())
+        return [b"answer"]
+
+    answer = counted(application)({}, None)
+    assert seen[0].in_flight == 1
+    assert 0 < seen[0].since <= monotonic()
+    assert counted.load().since == 0  # the answer is there: no clock runs while it is sent
+    assert counted.load().in_flight == 1
+    assert list(answer) == [b"answer"]
+    answer.close()
+    answer.close()
+    assert (counted.load().requests, counted.load().in_flight) == (1, 0)
+
+
+def test_the_clock_runs_while_a_stream_is_made(counted):
+    def parts():
+        yield counted.load()
+
+    (seen,) = counted(lambda *_: parts())({}, None)
+    assert seen.since > 0
+
+
+def test_a_request_that_raises_has_ended(counted):
+    def application(*_):
+        raise ValueError
+
+    with pytest.raises(ValueError):  # noqa: PT011 - it is the one above
+        counted(application)({}, None)
+    assert counted.load().in_flight == 0
+
+
+def test_a_file_keeps_its_type_so_that_the_server_can_send_it_and_is_counted(counted):
+    class File:
+        closed = False
+
+        def close(self):
+            self.closed = True
+
+    file = File()
+    assert counted(lambda *_: file)({"wsgi.file_wrapper": File}, None) is file
+    assert counted.load().in_flight == 1
+    file.close()
+    assert file.closed
+    assert counted.load().in_flight == 0
+
+
+def test_enough_is_told_once_when_there_were_enough(counted):
+    application = counted(lambda *_: [], max_requests=2)
+    rung = []
+    for _ in range(4):
+        application({}, None).close()
+        rung.append(len(counted.rung))
+    assert rung == [0, 1, 1, 1]
+
+
+def test_a_slot_that_is_used_again_is_empty():
+    slots = Slots(1)
+    row = slots.take()
+    assert slots.take() is None
+    slots.cells[row] = 5.0
+    slots.give_back(row)
+    assert slots.load(slots.take(), 64) == Load()
+
+
+def test_a_site_and_its_sockets_travel_in_one_message():
+    served = Served("site-1", 1, make_options({"workers": 3, "environment": {"A": "b"}}))
+    one, other = channel.make_pair()
+    with one, other, socket.socket() as listener:
+        channel.send(one, {"do": "serve", "sites": [served.as_json()]}, [listener.fileno()])
+        message, (descriptor,) = channel.receive(other)
+        assert os.fstat(descriptor).st_ino == os.fstat(listener.fileno()).st_ino
+        os.close(descriptor)
+        assert read_served(message["sites"][0]) == served
+        one.close()
+        assert channel.receive(other) is None
+
+
+def test_threads_and_connections_are_told_with_what_to_do():
+    go_on = threading.Event()
+    thread = threading.Thread(target=go_on.wait, name="metrics")
+    thread.start()
+    one, other = socket.socketpair()
+    try:
+        (told,) = [line for line in before_fork.find_threads() if "metrics" in line]
+        assert "post_fork" in told
+        assert before_fork.find_connections([one.fileno()]) != []
+    finally:
+        go_on.set()
+        thread.join()
+        one.close()
+        other.close()
+
+
+def test_a_site_gets_a_cgroup_of_its_own_with_its_limit(tmp_path):
+    limits.enter_cgroup(str(tmp_path), "site-1", make_options({"memory_limit": 10, "workers": 2}))
+    folder = tmp_path / "site-1"
+    assert (folder / "cgroup.procs").read_text() == str(os.getpid())
+    assert (folder / "memory.max").read_text() == str(30 * MEGABYTE)
+
+
+def test_who_waits_is_answered_when_it_has_asked_or_when_its_time_is_over():
+    with select.epoll() as poll, socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        apologies = apology.Apologies(poll)
+        with socket.create_connection(server.getsockname()) as client:
+            wait = select.poll()
+            wait.register(server, select.POLLIN)
+            wait.poll(2000)
+            apologies.accept(server.fileno(), 7.0, NOW)
+            assert apologies.due == NOW + apology.PATIENCE
+            apologies.end_late(NOW + apology.PATIENCE)
+            client.settimeout(2)
+            head = client.recv(1000).decode()
+    assert head.startswith("HTTP/1.1 503")
+    assert "Retry-After: 7\r\n" in head
