@@ -33,7 +33,7 @@ conferences: $(CONFERENCES_READY)  ## Serve three conferences by Wafer on this m
 
 test: $(DEV)  ## Run the tests, then those that start real servers, browsers and databases
 	$(PY) -m pytest -n auto
-	$(PY) -m pytest -m acceptance
+	$(PY) -m pytest -m acceptance -n auto --dist loadfile
 
 lint: types docs  ## Check style, floors, spelling, types and documentation
 	$(PY) -m ruff check .
@@ -51,8 +51,8 @@ docs: $(DEV)  ## Build the documentation; a warning is an error
 bench: $(DEV)  ## Measure again what the documentation claims
 	$(PY) -m benchmarks
 
-matrix: $(DEV)  ## Run the tests on every supported Python and Django
-	$(PY) -m nox
+matrix: $(DEV)  ## Run the tests on every supported Python and Django (TAG=corners: on three pairs)
+	$(PY) -m nox $(addprefix --tags ,$(TAG))
 
 lock: $(LOCK_READY)  ## Pin the newest development tools in requirements/dev.txt
 	$(LOCK)/bin/uv --no-config pip compile --quiet --upgrade --universal --generate-hashes \

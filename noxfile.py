@@ -16,6 +16,9 @@ PAIRS = [
     ("3.13", "6.0"),
     ("3.13", "6.1"),
 ]
+#: Each Python and each Django once, with the first pair, which `make test` is: `.ci/run` has 30
+#: minutes. The others are run before a release.
+CORNERS = [("3.12", "6.0"), ("3.13", "5.2"), ("3.13", "6.1")]
 
 nox.needs_version = ">=2025.2"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -41,7 +44,10 @@ prefer_pyenv_interpreters()
 
 
 @nox.session
-@nox.parametrize(("python", "django"), PAIRS)
+@nox.parametrize(
+    ("python", "django"),
+    [nox.param(*pair, tags=["corners"] if pair in CORNERS else ["others"]) for pair in PAIRS],
+)
 def tests(session: nox.Session, django: str) -> None:
     """Run the default tests with one Django; arguments after `--` go to pytest."""
     session.install("--quiet", "--require-hashes", "-r", "requirements/dev.txt")

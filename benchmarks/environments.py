@@ -52,12 +52,14 @@ HEAVY = Peer(
         "pyuwsgi==2.0.30.post1",
     ),
 )
+#: The same on a Python that shares more: see `sitefleet.hosting.zygote.immortal`.
+NEWER = Peer("heavy-newer", HEAVY.packages[:4], python=(3, 12))
 
 
 @cache
 def interpreter(name: str) -> str:
     """Return the interpreter of an environment, ours if it is no peer's. Raises Unavailable."""
-    peer = {**PEERS, HEAVY.name: HEAVY}.get(name)
+    peer = {**PEERS, HEAVY.name: HEAVY, NEWER.name: NEWER}.get(name)
     if peer is None:
         return sys.executable
     folder = ENVS / name
@@ -96,6 +98,11 @@ def _pyenv_pythons() -> list[str]:
         return []
     root = subprocess.run([pyenv, "root"], capture_output=True, text=True, check=False).stdout
     return sorted(map(str, Path(root.strip()).glob("versions/3.*/bin/python")), reverse=True)
+
+
+def version(python: str) -> str:
+    """Return the version of an interpreter as people write it."""
+    return ".".join(map(str, _version(python)))
 
 
 def _version(python: str) -> tuple[int, ...]:

@@ -71,7 +71,8 @@ def test_an_emptied_field_gives_the_projects_value_back(browser, site):
 
 def test_the_projects_value_is_the_hint(browser, site):
     page = browser.get(change_url(site)).content.decode()
-    assert 'placeholder="The project&#x27;s: 60"' in page
+    assert 'placeholder="60"' in page
+    assert 'placeholder="none"' in page
     assert "the project&#x27;s: shared" in page
 
 
@@ -81,7 +82,10 @@ def test_the_projects_value_is_the_hint(browser, site):
         ("serving_workers", "65", "from 1 to 64"),
         ("serving_workers", "many", "whole number"),
         ("serving_warm_up", "news", "at most 50 paths"),
-        ("serving_environment", "PATH=/tmp", "does not list it"),
+        ("serving_warm_up", "news", "one on each line"),
+        ("serving_environment", "=mild", "one variable on each line"),
+        ("serving_environment", "PATH=/tmp", "cannot set PATH"),
+        ("serving_environment", "TASTE=x", "does not list it"),
         ("mode", "forked", "not one of the available choices"),
     ],
 )
@@ -126,3 +130,32 @@ def test_the_list_shows_the_mode_where_the_project_serves(browser, site, setting
     assert '<td class="field-mode">dedicated</td>' in browser.get(LIST).content.decode()
     settings.SITEFLEET = {"FRESHNESS": 0.0}
     assert "field-mode" not in browser.get(LIST).content.decode()
+
+
+def test_numbers_are_explained_with_their_range(browser, site):
+    page = browser.get(change_url(site)).content.decode()
+    assert "Processes at most: 1 to 64." in page
+    assert "given up: 1 to 86400." in page
+
+
+def test_the_value_of_a_variable_may_have_spaces(browser, site):
+    sent = form_of(site, serving_environment="FLAVOUR=very mild")
+    assert browser.post(change_url(site), sent).status_code == 302
+    assert served(site)[1] == {"environment": {"FLAVOUR": "very mild"}}
+
+
+@pytest.mark.parametrize(("default", "dedicated"), [("shared", {"one"}), ("dedicated", {"two"})])
+@pytest.mark.usefixtures("other_site")
+def test_the_list_can_be_filtered_by_mode(browser, site, settings, default, dedicated):
+    configure_site(site, mode="dedicated" if default == "shared" else "shared")
+    settings.SITEFLEET = {"FRESHNESS": 0.0, "SERVING": {"mode": default}}
+
+    def listed(query):
+        found = browser.get(f"{LIST}?{query}").context["cl"].queryset
+        return {one.siteconfig.slug for one in found}
+
+    assert listed("mode=dedicated") == dedicated
+    assert listed("mode=shared") == {"one", "two"} - dedicated
+    assert listed("") == {"one", "two"}
+    settings.SITEFLEET = {"FRESHNESS": 0.0}
+    assert "mode" not in [spec.title for spec in browser.get(LIST).context["cl"].filter_specs]

@@ -34,6 +34,14 @@ def test_an_unknown_host_is_told_what_was_asked_and_what_to_do(client, site):
     assert response["Cache-Control"].startswith("max-age=0, no-cache")
 
 
+def test_what_is_answered_ahead_of_the_project_tells_its_length(client, site):
+    add_alias(site, "old.example.org")
+    set_state(add_site("shut", domain="shut.example.org"), "maintenance")
+    for host in ("unknown.example", "old.example.org", "shut.example.org", "a_b"):
+        response = get(client, host)
+        assert response["Content-Length"] == str(len(response.content)), host
+
+
 def test_the_world_is_not_told_which_sites_there_are(client, site, other_site):
     page = get(client, "unknown.example").content.decode()
     assert "example.org" not in page

@@ -20,7 +20,7 @@ SITES = 1_000
 #: What a machine of 24 GB has, in megabytes.
 MACHINE = 24 * 1024
 #: More than a child takes, so that no machine is brought to its knees.
-EACH = 15
+EACH = 18
 CLIENTS = 4
 
 

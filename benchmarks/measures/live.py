@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from benchmarks.serving.asking import Answer
 
 TITLE = "Changes while it is served"
+MATTER = 2
 SITES = 1_000
 ROWS = "benchmarks.serving.rows"
 #: The promised second, and what a fork, a poll and a few processes on few cores take.

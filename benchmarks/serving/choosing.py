@@ -21,7 +21,7 @@ def render(results: dict[str, Any]) -> str:
         [
             "memory of one more site, in use",
             _remembered(found),
-            _memory(zygote),
+            _on_both(cases),
             _memory(gunicorn),
             _memory(uwsgi),
         ],
@@ -54,6 +54,14 @@ def _memory(case: dict[str, Any] | None) -> str:
     key = "private" if case["engine"].startswith("driver") else "pss"
     one, many = (median(each[key] for each in case[when]) for when in ("one", "many"))
     return f"{one:.0f} to {many:.0f} MB"
+
+
+def _on_both(cases: dict[str, dict[str, Any]]) -> str:
+    """Tell of a forked process, and how it is on a newer Python."""
+    name = "driver `zygote`"
+    newer = (case for engine, case in cases.items() if engine.startswith(f"{name} on "))
+    more = [f"on Python {case['python']} {_memory(case)}" for case in newer]
+    return "; ".join([_memory(cases.get(name)), *more])
 
 
 def _first(case: dict[str, Any] | None) -> str:

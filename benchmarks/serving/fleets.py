@@ -60,9 +60,12 @@ def binaries(project: Project) -> Path:
     return Path(project.python).parent
 
 
-def heavy(folder: Path, sites: int) -> Project:
-    """Return the heavy project with so many sites, on a database of its own in ``folder``."""
-    python = interpreter("heavy")
+def heavy(folder: Path, sites: int, peer: str = "heavy") -> Project:
+    """Return the heavy project with so many sites, on a database of its own in ``folder``.
+
+    ``peer`` names the environment that runs it. Raises Unavailable.
+    """
+    python = interpreter(peer)
     sources = [*migrations(), *sorted((HERE / "heavy").glob("*.py")), HERE / "seeding.py"]
     version = crc32(b"".join(path.read_bytes() for path in sources))
     kept = DATA / f"heavy-{sites}-{version:08x}.sqlite3"
@@ -80,7 +83,7 @@ def heavy(folder: Path, sites: int) -> Project:
             check=True,
         )
         draft.rename(kept)
-    database = folder / "heavy.sqlite3"
+    database = folder / f"{peer}.sqlite3"
     shutil.copy(kept, database)
     return Project(python, {**variables, "BENCHMARK_DATABASE": str(database)})
 

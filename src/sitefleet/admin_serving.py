@@ -18,13 +18,21 @@ from django.utils.translation import gettext_lazy
 
 from sitefleet.conf import get_conf
 from sitefleet.hosting.fleet import MODES, SHARED
-from sitefleet.hosting.options import INTERFACES, NAMES, Options, make_options, parse_option
-from sitefleet.states import Mode, clean_serving, usable_serving
+from sitefleet.hosting.options import (
+    INTERFACES,
+    MOST_PATHS,
+    NAMES,
+    RANGES,
+    Options,
+    make_options,
+)
+from sitefleet.states import Mode, clean_serving, is_dedicated, usable_serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from django.contrib.sites.models import Site
+    from django.db.models import QuerySet
     from django.http import HttpRequest
 
     from sitefleet.models import SiteConfig
@@ -34,6 +42,7 @@ else:
     AdminBase = admin.ModelAdmin
 
 PREFIX = "serving_"
+LINK = "open_link"
 #: Those whose value has several lines.
 LINES = ("warm_up", "environment")
 
@@ -80,9 +89,28 @@ def fieldset(fields: Iterable[str]) -> tuple[Any, dict[str, Any]]:
     It is folded away until somebody opens it.
     """
     names = [*fields]
-    explained = _("Where a field is empty the project's value counts.") if names else ""
+    hint = _("Where a field is empty the project's value counts, which it shows in grey.")
+    explained = hint if names else ""
     shown = names or ["mode", "serving"]
     return _("Serving"), {"fields": shown, "classes": ["collapse"], "description": explained}
+
+
+class ModeFilter(admin.SimpleListFilter):
+    """Sites by the mode that counts for them: their own, else the project's."""
+
+    title = gettext_lazy("mode")
+    parameter_name = "mode"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        """Return the modes."""
+        return [(mode, mode) for mode in MODES]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Site]) -> QuerySet[Site]:
+        """Return the sites of the chosen mode; all where none is chosen."""
+        if self.value() not in MODES:
+            return queryset
+        default = get_conf().SERVING.get("mode", SHARED)
+        return queryset.filter(is_dedicated(default, negated=self.value() == SHARED))
 
 
 class ServingShown(AdminBase):
@@ -108,10 +136,18 @@ class ServingShown(AdminBase):
         shown = super().get_readonly_fields(request, obj)
         return shown if may_change(request) else (*shown, "mode")
 
+    def get_list_filter(self, request: HttpRequest) -> Any:
+        """Return the filters; one for the mode where the project says how it is served."""
+        filters = super().get_list_filter(request)
+        return (*filters, ModeFilter) if get_conf().SERVING else filters
+
     def get_list_display(self, request: HttpRequest) -> Any:
         """Return the columns; the mode where the project says how it is served."""
         columns = super().get_list_display(request)
-        return (*columns, "mode") if get_conf().SERVING else columns
+        if not get_conf().SERVING:
+            return columns
+        # Ahead of the link, which is long: what is behind it is cut on a narrow screen.
+        return (*(name for name in columns if name != LINK), "mode", *({LINK} & {*columns}))
 
 
 def _mode_field() -> forms.Field:
@@ -123,12 +159,12 @@ def _mode_field() -> forms.Field:
 def _field(name: str, project: Options) -> forms.Field:
     default = getattr(project, name)
     label = name.replace("_", " ").capitalize()
-    hint = _("The project's: %s") % (_text(default).replace("\n", " ") or _("none"))
+    hint = _text(default).replace("\n", " ") or _("none")
     common: dict[str, Any] = {"label": label, "required": False}
     if name == "interface":
-        choices = [("", hint), *((value, value) for value in INTERFACES)]
-        return forms.ChoiceField(choices=choices, help_text=_HELP[name](), **common)
-    common |= {"validators": [_validator(name)], "help_text": _HELP[name]()}
+        choices = [("", _("the project's: %s") % hint), *((value, value) for value in INTERFACES)]
+        return forms.ChoiceField(choices=choices, help_text=_help(name), **common)
+    common |= {"validators": [_validator(name)], "help_text": _help(name)}
     if name in LINES:
         area = widgets.AdminTextareaWidget(attrs={"rows": 3, "placeholder": hint})
         return forms.CharField(widget=area, **common)
@@ -141,7 +177,10 @@ def _validator(name: str) -> Callable[[Any], None]:
         try:
             clean_serving({name: _value(name, value)})
         except ValidationError as error:
-            raise ValidationError(error.messages) from None
+            # Of the text that JSON has for it nobody here has heard.
+            in_json = any(f"{name} is a " in text for text in error.messages)
+            told = _LINES[name]() if name in LINES and in_json else error.messages
+            raise ValidationError(told) from None
 
     return validate
 
@@ -150,7 +189,12 @@ def _value(name: str, value: Any) -> Any:
     """Return the value of a field as it is stored; None where it is empty."""
     if value in (None, ""):
         return None
-    return parse_option(name, value) if name in LINES else value
+    if name not in LINES:
+        return value
+    lines = [line.strip() for line in str(value).splitlines() if line.strip()]
+    if name == "warm_up":
+        return lines
+    return {key: text for key, _, text in (line.partition("=") for line in lines)}
 
 
 def _text(value: Any) -> Any:
@@ -159,14 +203,36 @@ def _text(value: Any) -> Any:
     return "\n".join(value) if isinstance(value, (list, tuple)) else str(value)
 
 
+def _help(name: str) -> str:
+    text = _HELP[name]()
+    if name not in RANGES:
+        return text
+    least, most = RANGES[name]
+    return text % {"least": least, "most": most}
+
+
+#: What is said of a field with lines that cannot be read.
+_LINES: dict[str, Callable[[], str]] = {
+    "warm_up": lambda: (
+        _("Write at most %d paths, one on each line, such as /news/: each begins with a slash.")
+        % MOST_PATHS
+    ),
+    "environment": lambda: _("Write one variable on each line, such as FLAVOUR=mild."),
+}
 _HELP: dict[str, Callable[[], str]] = {
-    "workers": lambda: _("Processes at most."),
-    "threads": lambda: _("Requests that a process answers at once."),
-    "timeout": lambda: _("Seconds until a request that is not answered is given up."),
-    "max_requests": lambda: _("Requests after which a process is replaced. 0: never."),
-    "memory_limit": lambda: _("Megabytes of its own until a process is replaced. 0: no limit."),
-    "idle": lambda: _("Seconds without a request until a process ends. 0: never."),
-    "niceness": lambda: _("0 to 19: how far it stands back behind other sites."),
+    "workers": lambda: _("Processes at most: %(least)d to %(most)d."),
+    "threads": lambda: _("Requests that a process answers at once: %(least)d to %(most)d."),
+    "timeout": lambda: _(
+        "Seconds until a request that is not answered is given up: %(least)d to %(most)d."
+    ),
+    "max_requests": lambda: _(
+        "Requests after which a process is replaced, up to %(most)d. 0: never."
+    ),
+    "memory_limit": lambda: _(
+        "Megabytes of its own until a process is replaced, up to %(most)d. 0: no limit."
+    ),
+    "idle": lambda: _("Seconds without a request until a process ends, up to %(most)d. 0: never."),
+    "niceness": lambda: _("How far it stands back behind other sites: %(least)d to %(most)d."),
     "interface": lambda: _("ASGI is for WebSockets and long streams."),
     "warm_up": lambda: _("Paths that are asked for ahead of the first request, one on each line."),
     "environment": lambda: _("Variables, NAME=VALUE, one on each line."),

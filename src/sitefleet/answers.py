@@ -133,9 +133,9 @@ def redirect(request: HttpRequest, match: Match) -> HttpResponseBase:
 
 
 def _redirect(request: HttpRequest, url: str) -> HttpResponseBase:
-    if request.method in SAFE_METHODS:
-        return HttpResponsePermanentRedirect(url)
-    return PermanentRedirectKeepingMethod(url)
+    kind = PermanentRedirectKeepingMethod
+    response = HttpResponsePermanentRedirect(url) if request.method in SAFE_METHODS else kind(url)
+    return _measured(response)
 
 
 def _inactive(request: HttpRequest, match: Match) -> HttpResponseBase | None:
@@ -203,4 +203,13 @@ def _page(request: HttpRequest, name: str, status: int, context: dict[str, Any])
     response = HttpResponse(text, status=status)
     if status >= 400:  # noqa: PLR2004 - every page here; HTTP has the number in its name
         add_never_cache_headers(response)
+    return _measured(response)
+
+
+def _measured(response: HttpResponse) -> HttpResponse:
+    """Tell the length: CommonMiddleware, which does that, stands behind what answers here.
+
+    Some servers send such an answer without any end but that of the connection.
+    """
+    response["Content-Length"] = str(len(response.content))
     return response

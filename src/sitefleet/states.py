@@ -32,6 +32,15 @@ class Mode(models.TextChoices):
     DEDICATED = DEDICATED, _("dedicated: by processes of its own")
 
 
+def is_dedicated(default_mode: str, *, negated: bool = False) -> models.Q:
+    """Return what finds the sites that are to be dedicated, or with ``negated`` all others."""
+    # Whatever is no mode of ours counts as the default; so does a site without a SiteConfig.
+    dedicated = models.Q(siteconfig__mode=DEDICATED)
+    if default_mode == DEDICATED:
+        dedicated = ~models.Q(siteconfig__mode=SHARED) | models.Q(siteconfig__isnull=True)
+    return ~dedicated if negated else dedicated
+
+
 def clean_serving(values: Any) -> dict[str, Any]:
     """Return options of the processes of a site as they are stored. Raises ValidationError."""
     try:

@@ -18,3 +18,12 @@ def browser(browser_driver):
     browser_driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
     browser_driver.execute_cdp_cmd("Network.clearBrowserCache", {})
     return Browser(browser_driver)
+
+
+@pytest.fixture
+def urls(project):
+    """Give the URLconf of a module's project, to be changed by a test."""
+    path = project.folder / "project" / "urls.py"
+    text = path.read_text()
+    yield path
+    path.write_text(text)

@@ -61,6 +61,7 @@ from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.urls import path
 
 from sitefleet import get_current_site
+from sitefleet.presented import shown
 
 VERSION = 1
 KEPT = []
@@ -109,7 +110,7 @@ def stream(request):
     async def async_parts():
         for number in range(lines):
             site = await sync_to_async(get_current_site)()
-            yield f"{site.siteconfig.slug} {number}\\n".encode()
+            yield f"{shown(site).slug} {number}\\n".encode()
             await asyncio.sleep(pause)
 
     body = async_parts() if hasattr(request, "scope") else parts()
@@ -161,12 +162,13 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 from django.core.asgi import get_asgi_application
 
 from sitefleet.persite.websockets import SiteWebSocketMiddleware
+from sitefleet.presented import shown
 
 django = get_asgi_application()
 
 
 async def sockets(scope, receive, send):
-    slug = scope["site"].siteconfig.slug
+    slug = shown(scope["site"]).slug
     await receive()
     await send({"type": "websocket.accept"})
     while (event := await receive())["type"] == "websocket.receive":

@@ -76,6 +76,17 @@ class Routed:
     def run(self, coroutine):
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(60)
 
+    def __enter__(self):
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *error):
+        self.close()
+
     def start(self):
         self.serve(self.plan)
         self.run(self.router.start(self.plan))

@@ -22,15 +22,6 @@ def project():
         yield made
 
 
-@pytest.fixture
-def urls(project):
-    """Give the URLconf of the project, to be changed by a test."""
-    path = project.folder / "project" / "urls.py"
-    text = path.read_text()
-    yield path
-    path.write_text(text)
-
-
 async def test_gunicorn_has_processes_for_each_site_that_answer_for_no_other(project):
     async with running(GunicornDriver, project) as fleet:
         await fleet.driver.apply(dedicated("one", "two"))

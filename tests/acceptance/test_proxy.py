@@ -6,7 +6,8 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import unix_serve
 
-from tests.acceptance.proxies import answering, get, ok, proxying, read_head, until
+from sitefleet.hosting.proxy.client import FIRST
+from tests.acceptance.proxies import PATIENCE, answering, get, ok, proxying, read_head, until
 from tests.hosting.test_proxy_requests import REFUSED
 
 pytestmark = pytest.mark.acceptance
@@ -54,25 +55,31 @@ async def test_no_attack_of_the_table_reaches_an_instance():
     assert reached == []
 
 
+@pytest.mark.parametrize("first", [0, 70_000], ids=["first", "later"])
 @pytest.mark.parametrize(
     "body",
     [b"5\nhello\r\n0\r\n\r\n", b"5\r\nhello!\r\n0\r\n\r\n", b"0x5\r\nhello\r\n0\r\n\r\n"],
     ids=repr,
 )
-async def test_a_bad_chunk_ends_the_request(body):
+async def test_a_bad_chunk_ends_the_request(body, first):
     seen = []
 
     async def instance(reader, writer):
+        seen.append(b"")
         await read_head(reader)
-        seen.append(await reader.read())
+        seen[0] = await reader.read()
 
     async with proxying({"shared": instance}) as proxy:
         head = get("/", "a", "Transfer-Encoding: chunked", method="POST")
-        answer = await proxy.ask(head + body + get("/smuggled"))
-        assert answer.startswith(b"HTTP/1.1 400 ")
-        await until(lambda: seen)
-    assert b"smuggled" not in seen[0]
-    assert not seen[0].endswith(b"0\r\n\r\n")
+        async with proxy.talk() as talk:
+            if first:
+                await talk.send(head + b"%x\r\n%b\r\n" % (first, b"x" * first))
+                await until(lambda: seen)
+            await talk.send((b"" if first else head) + body + get("/smuggled"))
+            assert (await talk.all()).startswith(b"HTTP/1.1 400 ")
+        await until(lambda: bool(first) == any(seen))
+    assert len(seen) == bool(first)
+    assert not any(b"smuggled" in data or data.endswith(b"0\r\n\r\n") for data in seen)
 
 
 async def test_a_request_that_hides_in_the_body_of_another_stays_there():
@@ -152,11 +159,42 @@ async def test_a_stream_arrives_piece_by_piece():
         assert await talk.exactly(5) == b"0\r\n\r\n"
 
 
-async def test_an_instance_is_asked_before_a_large_body_is_sent():
+async def test_an_instance_is_asked_when_all_of_a_small_body_is_there():
     async def instance(reader, writer):
-        head = await read_head(reader)
-        assert b"Expect: 100-continue" in head
-        writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        await read_head(reader)
+        writer.write(ok(await reader.readexactly(5)))
+
+    async with proxying({"shared": instance}) as proxy, proxy.talk() as talk:
+        await talk.send(get("/", "a", "Content-Length: 5", method="POST") + b"hell")
+        await until(lambda: [client for client in proxy.server.clients if client.request])
+        assert proxy.server.routes.shared.requests == 0
+        await talk.send(b"o" + get("/", "a", "Content-Length: 5", method="POST") + b"again")
+        assert await talk.answer() == (200, b"hello")
+        assert await talk.answer() == (200, b"again")
+
+
+async def test_a_large_body_is_passed_on_while_it_comes():
+    release = asyncio.Event()
+
+    async def instance(reader, writer):
+        await read_head(reader)
+        count = len(await reader.readexactly(FIRST))
+        release.set()
+        count += len(await reader.readexactly(FIRST))
+        writer.write(ok(b"%d" % count))
+
+    async with proxying({"shared": instance}) as proxy, proxy.talk() as talk:
+        await talk.send(get("/", "a", f"Content-Length: {2 * FIRST}", method="POST"))
+        await talk.send(b"x" * FIRST)
+        async with asyncio.timeout(PATIENCE):
+            await release.wait()
+        await talk.send(b"x" * FIRST)
+        assert await talk.answer() == (200, b"%d" % (2 * FIRST))
+
+
+async def test_a_client_that_waits_to_be_asked_for_its_body_is_asked():
+    async def instance(reader, writer):
+        assert b"Expect" not in await read_head(reader)
         writer.write(ok(await reader.readexactly(5)))
 
     async with proxying({"shared": instance}) as proxy, proxy.talk() as talk:

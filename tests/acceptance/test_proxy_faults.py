@@ -165,16 +165,19 @@ async def test_a_client_that_never_ends_its_head_is_given_up(drip):
             talk.writer.write(drip)
             await asyncio.sleep(0.1)
         answer = await reading
-    assert answer.startswith(b"HTTP/1.1 408 ") if drip != b"\r\n" else answer == b""
+    assert answer.startswith(b"HTTP/1.1 408 " if drip != b"\r\n" else b"HTTP/1.1 400 ")
 
 
-async def test_a_body_that_stalls_is_given_up():
+@pytest.mark.parametrize("sent", [2, 70_000], ids=["first", "later"])
+async def test_a_body_that_stalls_is_given_up(sent):
     async def instance(reader, writer):
         await reader.read()
 
     async with proxying({"shared": instance}, stalled=0.3) as proxy:
-        answer = await proxy.ask(get("/", "a", "Content-Length: 10", method="POST") + b"hi")
+        head = get("/", "a", "Content-Length: 70001", method="POST")
+        answer = await proxy.ask(head + b"x" * sent)
         assert answer.startswith(b"HTTP/1.1 408 ")
+        assert proxy.server.routes.shared.requests == (sent > 2)
 
 
 async def test_a_server_that_takes_no_connection_is_not_waited_for_for_ever():

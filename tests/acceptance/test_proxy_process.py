@@ -15,7 +15,8 @@ import pytest
 from sitefleet.exceptions import SiteError
 from sitefleet.hosting.memory import private_bytes
 from sitefleet.hosting.routers import asyncio_
-from sitefleet.hosting.routers.asyncio_ import AsyncioRouter, listen
+from sitefleet.hosting.routers.asyncio_ import AsyncioRouter
+from sitefleet.hosting.sockets import listen
 from tests.acceptance.routing import Routed, plan_of
 
 pytestmark = pytest.mark.acceptance
@@ -25,22 +26,14 @@ SITES = {1: ("one.example.org",), 2: ("two.example.org",)}
 
 @pytest.fixture
 def routed():
-    made = Routed("asyncio", plan_of(SITES))
-    try:
-        made.start()
+    with Routed("asyncio", plan_of(SITES)) as made:
         yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture(scope="module")
 def shared():
-    made = Routed("asyncio", plan_of(SITES))
-    try:
-        made.start()
+    with Routed("asyncio", plan_of(SITES)) as made:
         yield made
-    finally:
-        made.close()
 
 
 def row(routed):

@@ -101,6 +101,14 @@ async def test_it_is_asked_to_end_and_killed_when_it_does_not(shell, logs):
     assert not process.is_kept
 
 
+async def test_the_number_of_a_process_that_has_ended_is_forgotten(shell):
+    """Else the second Ctrl-C would kill whatever has that number now."""
+    process = await shell("exec sleep 1000")
+    assert process.pid
+    await process.stop(5)
+    assert process.pid is None
+
+
 async def test_it_is_stopped_while_it_waits_to_start_again(shell, monkeypatch):
     monkeypatch.setattr(processes, "BACKOFF", (60.0,))
     process = await shell("exit 0")
@@ -115,6 +123,24 @@ async def test_it_is_replaced_without_a_word(shell, logs):
     process.replace()
     assert await until(lambda: process.is_running and process.pid != before)
     assert await until(lambda: logs.lines == [("p", "up")] * 2)
+    assert process.restarts == 0  # somebody has asked for it
+
+
+async def test_it_is_not_started_again_with_a_file_of_another_under_an_old_number(logs):
+    """It could be the socket of another site: see `Sockets.keep_only`."""
+    number, other = os.pipe()
+    process = Process("p", ["sleep", "1000"], dict(os.environ), logs, (number,))
+    try:
+        await process.start()
+        with open(os.devnull) as taken:  # noqa: ASYNC230, PTH123 - nothing waits here
+            os.dup2(taken.fileno(), number)
+        process.signal(signal.SIGKILL)
+        assert await until(lambda: any("was closed" in line for _, line in logs.lines))
+        assert not process.is_running
+    finally:
+        await process.stop(0.1)
+        os.close(number)
+        os.close(other)
 
 
 async def test_a_program_that_is_missing_is_told_at_start(logs):
@@ -154,7 +180,7 @@ def test_leftovers_are_known_by_their_run_directory_and_ended(tmp_path):
     try:
         assert mine.pid in find_leftovers(tmp_path / "r")
         assert others.pid not in find_leftovers(tmp_path / "r")
-        assert end_leftovers(tmp_path / "r") >= 1
+        assert asyncio.run(end_leftovers(tmp_path / "r")) >= 1
         assert mine.wait(5) == -signal.SIGKILL
         assert others.poll() is None
     finally:

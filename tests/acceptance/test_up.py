@@ -74,6 +74,8 @@ def test_a_dedicated_site_has_a_process_of_its_own_and_others_share_one(fleet):
 
 
 def test_status_tells_each_process(fleet):
+    # Of a reload before this an older process may answer for a moment.
+    assert wait_for(lambda: fleet.pid("two") == fleet.row("two")["pid"])
     pid = fleet.pid("two")
     status = fleet.status()
     rows = {row["slug"] or row["instance"]: row for row in status["processes"]}
@@ -85,6 +87,17 @@ def test_status_tells_each_process(fleet):
     assert rows["fleet"]["pid"] == fleet.process.pid
     assert status["dedicated_sites"] >= 1
     assert status["shared_sites"] >= 3
+
+
+def test_requests_of_the_shared_server_are_told_by_the_router(fleet):
+    fleet.get("one")
+
+    def told():
+        rows = {row["instance"]: row for row in fleet.status()["processes"]}
+        return rows["shared"]["requests"] and rows["shared"]["last_request"]
+
+    assert wait_for(told, 5)
+    assert abs(told() - time.time()) < 60
 
 
 def test_status_is_a_table_that_ends_where_nobody_watches(fleet):
@@ -115,6 +128,29 @@ def test_an_unknown_site_is_wrong_usage_and_the_nearest_is_named(fleet, command)
     assert done.stderr == (
         "sitefleet: There is no dedicated site and no process 'tow'. Did you mean two?\n"
     )
+
+
+def test_a_process_that_has_said_nothing_has_a_log_and_can_be_reloaded(fleet):
+    done = fleet.command("logs", "router")
+    assert (done.returncode, done.stdout) == (0, "router has said nothing yet.\n")
+    done = fleet.command("reload", "router")
+    assert (done.returncode, done.stdout) == (0, "reloaded router\n"), done.stderr
+
+
+@pytest.mark.parametrize("command", ["reload", "logs"])
+def test_of_a_shared_site_it_is_said_where_to_look(fleet, command):
+    done = fleet.command(command, "one")
+    assert done.returncode == 1
+    assert done.stderr == f"sitefleet: one is shared: sitefleet {command} shared.\n"
+
+
+def test_logs_of_all_are_shown_by_time(fleet):
+    fleet.get("two", "/say/?text=in-between")
+    fleet.command("reload", "two")
+    assert wait_for(lambda: "in-between" in fleet.command("logs").stdout, 10)
+    times = [line.split()[1] for line in fleet.command("logs").stdout.splitlines()]
+    assert times == sorted(times)
+    assert times[0].endswith("Z")
 
 
 def test_a_site_is_reloaded_and_loses_no_request(fleet):
@@ -181,11 +217,65 @@ def test_changed_code_runs_and_a_mistake_takes_nothing_down(fleet):
         done = fleet.command("reload")
         assert done.returncode == 1
         assert "SyntaxError" in done.stderr
+        assert "urls.py, line" in fleet.row("fleet")["note"]
+        assert fleet.command("reload", "two").returncode == 0  # its parent has good code
         urls.write_text(good)
         for slug in ("one", "two"):
             fleet.wait_for_site(slug, version=1)
     assert set(answers) == {200}
     assert "project/urls.py has changed." in fleet.output
+
+
+BROKEN = "path(nothing)\n"
+
+
+def test_broken_code_is_refused_at_the_first_start(other_project):
+    urls = other_project.folder / "project" / "urls.py"
+    urls.write_text(urls.read_text() + BROKEN)
+    said = refused(other_project)
+    assert "NameError: name 'nothing' is not defined (project/urls.py, line " in said
+
+
+def test_in_debug_broken_code_is_started_and_the_mistake_told_last():
+    with make_project(["one", "two"], {"two": "dedicated"}, DEBUG=True) as project:
+        urls = project.folder / "project" / "urls.py"
+        good = urls.read_text()
+        urls.write_text(good + BROKEN)
+        with project.up() as fleet:
+            assert wait_for(lambda: "Requests fail until this is mended" in fleet.output)
+            assert "(project/urls.py, line " in fleet.output.partition("\nready")[2]
+            assert "NameError" in fleet.row("fleet")["note"]
+            urls.write_text(good)
+            assert wait_for(lambda: not fleet.row("fleet")["note"])
+            fleet.wait_for_site("one")
+
+
+def test_the_plan_lists_shared_sites_too_and_refuses_what_up_refuses(other_project):
+    plan = json.loads(other_project.command("plan", "--json").stdout)
+    why = {site["slug"]: site["why"] for site in plan["sites"]}
+    assert (why["one"], why["two"]) == ("the project's mode", "its own mode")
+    assert plan["unlisted"] == 0
+    assert "shared sites of no other word (--all" in other_project.command("plan").stdout
+    done = other_project.command("plan", "--driver", "uwsgi", "--json", PATH="/nowhere")
+    assert done.returncode == 1
+    assert "uwsgi" in json.loads(done.stdout)["problems"][0]
+    done = other_project.command("plan", SITEFLEET_SERVING_MODE="dedicatd")
+    assert "SITEFLEET_SERVING_MODE='dedicatd'" in done.stderr
+    done = other_project.command("plan", "--mode", "dedicated")
+    assert "--mode" in done.stdout
+
+
+def test_a_second_sigterm_that_is_part_of_the_first_does_not_kill(other_project):
+    with other_project.up() as fleet:
+        slow = []
+        thread = threading.Thread(target=lambda: slow.append(fleet.get("one", "/slow/")))
+        thread.start()
+        time.sleep(0.4)
+        fleet.process.send_signal(signal.SIGTERM)
+        time.sleep(0.1)
+        assert fleet.stop(signal.SIGTERM) == 0
+        thread.join()
+        assert [answer.status for answer in slow] == [200]
 
 
 def test_the_plan_is_told_with_and_without_a_fleet_that_runs(fleet, other_project):
@@ -194,7 +284,7 @@ def test_the_plan_is_told_with_and_without_a_fleet_that_runs(fleet, other_projec
         assert done.returncode == 0, done.stderr
         plan = json.loads(done.stdout)
         two = next(site for site in plan["sites"] if site["slug"] == "two")
-        assert (two["mode"], two["driver"], two["why"]) == ("dedicated", "zygote", "dedicated")
+        assert (two["mode"], two["driver"], two["why"]) == ("dedicated", "zygote", "its own mode")
         assert plan["totals"]["connections"] >= 5
     assert "two" in other_project.command("plan").stdout
 

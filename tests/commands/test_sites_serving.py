@@ -61,7 +61,11 @@ def test_names_of_uwsgi_are_understood(manage, site):
         ("workerz=1", 1, "Did you mean workers?"),
         ("workerz=", 1, "Did you mean workers?"),
         ("warm_up=news", 1, "a list of at most 50 paths"),
-        ("environment=PATH=/tmp", 1, "does not list it"),
+        ("environment=PATH=/tmp", 1, "cannot set PATH"),
+        ("environment=TASTE=x", 1, "does not list it"),
+        ("environment=FLAVOUR", 1, 'Write environment="NAME=VALUE'),
+        ("environment=FLAVOUR=very mild", 1, 'Write environment="NAME=VALUE'),
+        ("cheap=6", 2, "idle is given twice"),
         ("workers", 2, "Write NAME=VALUE"),
     ],
 )
@@ -70,6 +74,14 @@ def test_what_cannot_be_is_refused_and_nothing_changes(manage, site, word, statu
     assert ended.status == status
     assert said in ended.err
     assert get_config(site).serving == {}
+
+
+def test_values_may_stand_before_and_behind_options(manage, site):
+    words = ["workers=3", "--mode", "dedicated", "timeout=5", "--json", "idle=9"]
+    assert manage("sites", "serving", "one", *words).status == 0
+    config = get_config(site)
+    assert (config.mode, config.serving) == ("dedicated", {"workers": 3, "timeout": 5, "idle": 9})
+    assert manage("sites", "serving", "one", "--mode", "shared", "idle=7", "--nothing").status == 2
 
 
 def test_a_rehearsal_changes_nothing(manage, site):

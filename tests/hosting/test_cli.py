@@ -1,15 +1,20 @@
 import io
 import json
+import re
+from dataclasses import replace
 
 import pytest
 
+from sitefleet.hosting.cli import logs as module
 from sitefleet.hosting.cli import main
 from sitefleet.hosting.cli.client import status_lines
+from sitefleet.hosting.cli.common import port_hint
 from sitefleet.hosting.cli.logs import news
 from sitefleet.hosting.cli.parser import make_parser
 from sitefleet.hosting.cli.plan import plan_lines
-from sitefleet.hosting.cli.terminal import Terminal, ago, printable
+from sitefleet.hosting.cli.terminal import Terminal, ago
 from sitefleet.hosting.control import USAGE, Refused
+from sitefleet.hosting.fleet import Serving
 from sitefleet.hosting.naming import find_key
 from sitefleet.hosting.plan import make_plan
 from sitefleet.hosting.telling import tell_plan
@@ -51,6 +56,13 @@ def test_wrong_usage_has_exit_status_2(arguments, capsys):
     assert ended.value.code == 2
 
 
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert re.fullmatch(r"sitefleet \d\S+\n", capsys.readouterr().out)
+
+
 def test_what_is_wrong_is_one_line_and_no_traceback(tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("DJANGO_SETTINGS_MODULE", raising=False)
     assert main(["up", "--project", str(tmp_path)]) == 1
@@ -68,9 +80,14 @@ def test_where_no_fleet_runs_that_is_said(tmp_path, capsys):
 
 
 def test_a_site_is_found_by_slug_and_id_and_key():
-    plan = make_plan(fleet(site(7, "de"), site(8, "router"), site(9, "shop", mode="shared")))
+    examples = (("fr", "http://fr.test/"),)
+    sites = site(7, "de"), site(8, "router"), site(9, "shop", mode="shared")
+    plan = make_plan(fleet(*sites, examples=examples))
     assert [find_key(plan, word) for word in ("de", "7", "site-7")] == ["site-7"] * 3
-    assert find_key(plan, "shop") == "shared"
+    for word in ("shop", "9", "fr"):
+        with pytest.raises(Refused, match=rf"^{word} is shared: sitefleet logs shared\.$"):
+            find_key(plan, word)
+    assert find_key(plan, "shared") == "shared"
     assert find_key(plan, "router", ("router",)) == "router"  # a process, whatever sites are called
     with pytest.raises(Refused, match="Did you mean shop") as error:
         find_key(plan, "shpo")
@@ -79,7 +96,6 @@ def test_a_site_is_found_by_slug_and_id_and_key():
 
 def test_names_of_sites_cannot_write_to_the_terminal(terminal):
     evil = "a\x1b[2J\nb\u202ec"
-    assert printable(evil) == "a\\x1b[2J\\nb\\u202ec"
     told = tell_plan(make_plan(fleet(site(1, "x", shared_because=evil))))
     told["problems"] = []
     assert "\x1b" not in "".join(plan_lines(told, terminal, everything=True))
@@ -98,11 +114,41 @@ def test_a_plan_tells_why_and_what_it_costs(terminal):
     made = fleet(site(1, options={"workers": 3}), site(2, shared_because="below a prefix"))
     told = json.loads(json.dumps(tell_plan(make_plan(made))))
     assert [(one["mode"], one["why"]) for one in told["sites"]] == [
-        ("dedicated", "dedicated"),
+        ("dedicated", "its own mode"),
         ("shared", "below a prefix"),
     ]
     assert told["sites"][0]["connections"] == 6
     assert told["totals"]["connections"] == 6 + 2 + 1
+
+
+def test_sites_that_are_not_listed_are_counted(terminal):
+    told = tell_plan(make_plan(fleet(site(1), site(2, mode="shared"), shared=7)))
+    told["problems"] = []
+    assert told["unlisted"] == 6
+    lines = plan_lines(told, terminal, everything=False)
+    assert "... and 6 shared sites of no other word (--all lists them)" in lines
+    lines = plan_lines(told, terminal, everything=True)
+    assert "... and 6 shared sites of no other word (too many to be listed)" in lines
+
+
+def test_a_plan_tells_of_the_database_in_a_sentence(terminal):
+    database = {"vendor": "postgresql", "max_connections": 97, "used_connections": 1}
+    told = tell_plan(make_plan(fleet(database=database)))
+    told["problems"] = []
+    (line,) = [line for line in plan_lines(told, terminal, everything=False) if "postg" in line]
+    assert line == (
+        "Database      postgresql: 3 connections when all of them are at work;"
+        " 97 are let in, 1 are in use now"
+    )
+
+
+def test_hosts_of_another_port_than_the_routers_are_told():
+    made = fleet(examples=(("s1", "http://s1.localhost:8000/"),), format="{slug}.localhost:8000")
+    assert port_hint(make_plan(made)) == ""
+    told = port_hint(make_plan(replace(made, serving=Serving(bind="127.0.0.1:9000"))))
+    assert told.startswith("These sites name port 8000, and the router listens on 9000:")
+    unusable = fleet(examples=(("de", "http://de:x/"),), format="{slug}.localhost:8000")
+    assert port_hint(make_plan(unusable)) == ""  # raw SQL
 
 
 def row(name, state, **more):
@@ -142,6 +188,18 @@ def test_times_are_told_for_people(seconds, text):
     assert ago(seconds) == text
 
 
+@pytest.mark.parametrize("width", [80, 50])
+def test_a_long_note_goes_on_below_and_nothing_of_it_is_lost(monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    note = "the project cannot be loaded: " + " ".join(f"word{number}" for number in range(20))
+    told = told_status(row("site-1", "failing", slug="one", note=note), row("router", "running"))
+    lines = "\n".join(status_lines(told, Terminal(Screen()), everything=True)[1:]).split("\n")
+    plain = [re.sub(r"\x1b\[\d+m", "", line) for line in lines]
+    assert max(map(len, plain)) <= width
+    assert plain[0].startswith("site ")
+    assert note in " ".join(" ".join(plain).split())
+
+
 class Screen(io.StringIO):
     def isatty(self):
         return True
@@ -160,6 +218,14 @@ def test_a_live_table_fits_the_terminal(monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     assert len(Terminal(Screen()).fitting(["x"] * 50)) == 9
     assert Terminal(Screen()).fitting(["x"] * 9) == ["x"] * 9
+
+
+def test_logs_are_shown_by_time(terminal, tmp_path, monkeypatch):
+    def said(name, second):
+        return tmp_path / f"{name}.log", [f"2026-01-01T00:00:0{second}.000Z {name} {second}"]
+
+    module._show(terminal, [said("a", 2), said("b", 1)], merged=True)
+    assert [line.split()[0] for line in terminal.stream.getvalue().splitlines()] == ["b", "a"]
 
 
 def test_a_log_is_followed_over_its_change(tmp_path):

@@ -51,12 +51,15 @@ async def test_it_answers_and_goes_on_after_each_failure(control, run_dir):
 
 @pytest.mark.parametrize("line", [b"\n", b"[]\n", b'"x"\n', b"{\n", b"\xff\n", b"x" * 200_000])
 async def test_it_survives_what_is_no_question(control, run_dir, line):
+    raised = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, told: raised.append(told))
     reader, writer = await asyncio.open_unix_connection(str(run_dir.control))
     writer.write(line)
     writer.write_eof()
     await reader.read()
     writer.close()
     assert await answer(run_dir, "hello", name="x") == {"hello": "x"}
+    assert raised == []
 
 
 async def test_it_is_for_its_user_alone_and_gone_when_stopped(control, run_dir):

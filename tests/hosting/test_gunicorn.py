@@ -11,11 +11,12 @@ from sitefleet.hosting.context import Context
 from sitefleet.hosting.drivers.gunicorn import GunicornDriver, groups
 from sitefleet.hosting.drivers.shared import SharedDriver
 from sitefleet.hosting.fleet import Fleet, Serving, Site
-from sitefleet.hosting.gunicorn_files import shared_file, sites_file, write_file
+from sitefleet.hosting.gunicorn_files import shared_file, sites_file
 from sitefleet.hosting.options import Options
 from sitefleet.hosting.plan import Instance, make_plan
 from sitefleet.hosting.project import Project
 from sitefleet.hosting.run_dir import RunDir
+from tests.hosting.fleets import fleet, site
 
 
 def instance(site=None, **options):
@@ -48,6 +49,7 @@ def test_event_loops_are_not_made_ahead_of_a_fork():
 
 def test_one_thread_is_served_by_the_worker_that_has_none():
     assert read(shared_file(instance(threads=1), "fd://17"))["worker_class"] == "sync"
+    assert read(shared_file(instance(threads=4, interface="asgi"), "fd://17"))["threads"] == 1
 
 
 def test_headers_of_a_client_are_believed_of_the_router_alone():
@@ -115,14 +117,6 @@ def test_render_shows_files_that_run_without_us():
     assert read(text)["bind"] == ["unix:/run/fleet/s/shared.sock"]
 
 
-def test_a_file_is_replaced_in_one_step(tmp_path):
-    path = tmp_path / "a.py"
-    write_file(path, "one")
-    write_file(path, "two")
-    assert [file.name for file in tmp_path.iterdir()] == ["a.py"]
-    assert path.read_text() == "two"
-
-
 def test_a_missing_server_is_told_with_the_command_that_installs_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "gunicorn", None)
     with pytest.raises(SiteError, match=r"gunicorn.* not installed: pip install .*\[serve\]"):
@@ -149,3 +143,16 @@ def test_granian_is_told_what_it_knows_of_our_options():
     asgi = granian_server.arguments(Options(interface="asgi"), 9)
     assert "--interface=asgi" in asgi
     assert not any(word.startswith("--blocking-threads") for word in asgi)
+
+
+async def test_lines_of_the_settings_that_change_count_for_servers_that_run(monkeypatch):
+    ran = []
+
+    async def run(name):
+        ran.append(name)
+
+    driver = GunicornDriver(None)
+    monkeypatch.setattr(driver, "_run", run)
+    for raw in ({}, {}, {"gunicorn": "backlog = 64"}):
+        await driver.apply(make_plan(fleet(site(1), serving={"driver": "gunicorn", "raw": raw})))
+    assert len(ran) == 2

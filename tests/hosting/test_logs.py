@@ -1,12 +1,20 @@
 import io
 import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from sitefleet.hosting import logs
-from sitefleet.hosting.logs import Logs, MarkedOutput, install_marked_output, marked
+from sitefleet.hosting.logs import (
+    Logs,
+    MarkedOutput,
+    install_marked_output,
+    marked,
+    speaker_of,
+    stamp,
+)
 from sitefleet.hosting.run_dir import RunDir
 
 
@@ -27,23 +35,42 @@ def written(run_dir, shown):
     return Logs(run_dir, lambda *line: shown.append(line))
 
 
+def said(path):
+    """Return the lines of a log without their times."""
+    return [line[len(stamp()) + 1 :] for line in path.read_text().splitlines()]
+
+
 def test_each_process_has_a_log(written, run_dir):
     written.write("router", "one")
     written.write("router", "two")
-    assert (run_dir.logs / "router.log").read_text() == "one\ntwo\n"
-    assert written.last("router", 1) == ["two"]
+    assert said(run_dir.logs / "router.log") == ["one", "two"]
+    (last,) = written.last("router", 1)
+    assert last.endswith(" two")
+
+
+def test_each_line_has_its_time_and_lines_sort_by_it(written, run_dir):
+    before = stamp()
+    written.write("router", "one")
+    time, _ = (run_dir.logs / "router.log").read_text().split()
+    assert before <= time <= stamp()
+    assert abs(datetime.fromisoformat(time) - datetime.now(UTC)).total_seconds() < 60
 
 
 def test_a_marked_line_goes_to_the_log_of_its_site(written, run_dir, shown):
-    written.write("zygote", marked("site-3", "hello"))
-    assert (run_dir.logs / "site-3.log").read_text() == "hello\n"
+    written.write(*speaker_of(marked("site-3", "hello"), "zygote", {"site-3"}))
+    assert said(run_dir.logs / "site-3.log") == ["hello"]
     assert shown == [("site-3", "hello")]
 
 
 @pytest.mark.parametrize("key", ["../evil", "router", "site-", "site-" + "9" * 400, "site-٣"])
 def test_a_mark_can_name_the_log_of_a_site_and_no_other_file(written, run_dir, key):
-    written.write("zygote", marked(key, "hello"))
+    written.write(*speaker_of(marked(key, "hello"), "zygote", {key, "site-3"}))
     assert [path.name for path in run_dir.logs.iterdir()] == ["zygote.log"]
+
+
+@pytest.mark.parametrize("keys", [(), {"site-3"}], ids=["shared", "of-others"])
+def test_a_process_marks_lines_of_the_sites_that_it_serves_and_of_no_others(keys):
+    assert speaker_of(marked("site-4", "hello"), "zygote", keys) == ("zygote", "site-4hello")
 
 
 def test_a_full_disk_costs_lines_and_is_told_once(written, run_dir, shown):
@@ -55,7 +82,7 @@ def test_a_full_disk_costs_lines_and_is_told_once(written, run_dir, shown):
     away.rename(run_dir.logs)
     written.write("router", "again")
     assert written.lost == 0
-    assert (run_dir.logs / "fleet.log").read_text().startswith("3 lines could not be written")
+    assert said(run_dir.logs / "fleet.log")[0].startswith("3 lines could not be written")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
@@ -76,15 +103,15 @@ def test_a_terminal_that_is_gone_costs_no_line(run_dir):
         raise BrokenPipeError
 
     Logs(run_dir, show).write("router", "one")
-    assert (run_dir.logs / "router.log").read_text() == "one\n"
+    assert said(run_dir.logs / "router.log") == ["one"]
 
 
 def test_a_large_log_is_put_aside(written, run_dir, monkeypatch):
-    monkeypatch.setattr(logs, "LARGEST", 10)
+    monkeypatch.setattr(logs, "LARGEST", 30)
     for text in ("long enough", "new"):
         written.write("router", text)
-    assert (run_dir.logs / "router.log.1").read_text() == "long enough\n"
-    assert written.last("router", 5) == ["new"]
+    assert said(run_dir.logs / "router.log.1") == ["long enough"]
+    assert said(run_dir.logs / "router.log") == ["new"]
 
 
 def test_a_process_of_one_site_marks_each_of_its_lines():
@@ -99,9 +126,44 @@ def test_a_process_of_one_site_marks_each_of_its_lines():
     assert len(lines[2]) == 4000  # one piece for the pipe: PIPE_BUF is 4096
 
 
+def test_bytes_are_marked_as_text_is():
+    read_end, write_end = os.pipe()
+    output = MarkedOutput("site-3", write_end)
+    assert output.buffer.write("schön\n".encode()) == 7
+    output.buffer.write(b"\xff")
+    output.buffer.flush()
+    assert (output.buffer.fileno(), output.buffer.isatty()) == (write_end, False)
+    os.close(write_end)
+    with os.fdopen(read_end, encoding="utf-8") as reader:
+        lines = reader.read().split("\n")
+    assert lines == [marked("site-3", "schön"), marked("site-3", "\\xff"), ""]
+
+
 def test_output_is_marked_where_a_process_becomes_that_of_a_site(monkeypatch):
     monkeypatch.setattr(sys, "stdout", io.StringIO())
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     install_marked_output("site-3")
     assert (sys.stdout.fileno(), sys.stderr.fileno()) == (1, 2)
     assert not sys.stdout.isatty()
+
+
+def test_a_log_that_was_taken_away_is_made_again(written, run_dir):
+    path = run_dir.logs / "router.log"
+    written.write("router", "one")
+    path.rename(run_dir.logs / "moved")
+    written.write("router", "two")
+    path.unlink()
+    written.write("router", "three")
+    assert (said(run_dir.logs / "moved"), said(path)) == (["one"], ["three"])
+
+
+def test_logs_are_not_opened_for_each_line_and_not_all_at_once(written, run_dir, monkeypatch):
+    opened, closed, really_open, really_close = [], [], os.open, os.close
+    monkeypatch.setattr(logs, "MOST_OPEN", 3)
+    monkeypatch.setattr(os, "open", lambda *how: opened.append(how[0]) or really_open(*how))
+    monkeypatch.setattr(os, "close", lambda number: closed.append(number) or really_close(number))
+    for name in ("a", "b", "c", "a", "d", "a", "b"):
+        written.write(name, "line")
+    assert [Path(path).stem for path in opened] == ["a", "b", "c", "d", "b"]
+    assert len(closed) == 2
+    assert len(said(run_dir.logs / "a.log")) == 3

@@ -33,7 +33,11 @@ def test_each_option_has_a_rule_and_its_default_obeys_it():
         ({"interface": "fcgi"}, "interface is wsgi or asgi"),
         ({"warm_up": ["news"]}, "warm_up is a list of at most 50 paths"),
         ({"warm_up": ["/a b"]}, "warm_up"),
-        ({"environment": {"PATH": "/evil"}}, "does not list it"),
+        (
+            {"environment": {"PATH": "/evil"}},
+            "environment cannot set PATH: it would decide what code runs.",
+        ),
+        ({"environment": {"TASTE": "x"}}, "does not list it"),
         ({"environment": {"FLAVOUR": "a\nb"}}, "environment is a dictionary of text"),
         ({"worker": 2}, "Did you mean workers?"),
         ({"hook": "exec:sh"}, "Known are"),

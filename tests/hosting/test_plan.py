@@ -12,7 +12,11 @@ def decide(one, **more):
 
 def test_a_dedicated_site_gets_an_instance_named_by_its_id():
     plan, decision = decide(site(7, names=("a.test", "b.test")))
-    assert (decision.mode, decision.instance, decision.why) == ("dedicated", "site-7", "dedicated")
+    assert (decision.mode, decision.instance, decision.why) == (
+        "dedicated",
+        "site-7",
+        "its own mode",
+    )
     assert plan.routes() == {"a.test": "site-7", "b.test": "site-7"}
     assert [one.key for one in plan.instances] == ["shared", "site-7"]
 
@@ -20,12 +24,14 @@ def test_a_dedicated_site_gets_an_instance_named_by_its_id():
 @pytest.mark.parametrize(
     ("more", "why"),
     [
-        ({"mode": "shared"}, "shared"),
+        ({"mode": "shared"}, "its own mode"),
+        ({"mode": "shared", "mode_by": "the project's mode"}, "the project's mode"),
+        ({"mode": "shared", "state": "suspended"}, "it is suspended: nothing of it runs"),
         ({"state": "suspended"}, "it is suspended: nothing of it runs"),
         ({"shared_because": "below a prefix"}, "below a prefix"),
         ({"names": ()}, "it has no host here"),
     ],
-    ids=["shared", "suspended", "prefix", "no host"],
+    ids=["shared", "project", "shared-suspended", "suspended", "prefix", "no host"],
 )
 def test_a_site_is_served_by_the_shared_server_and_told_why(more, why):
     plan, decision = decide(site(7, **more))
@@ -53,6 +59,7 @@ def test_shared_sites_that_want_asgi_share_one_server_for_that():
     assert (shared.options.interface, asgi.options.interface) == ("wsgi", "asgi")
     assert plan.routes() == {"s1.test": "shared-asgi", "s2.test": "shared-asgi"}
     assert plan.decisions[2].instance == "shared"
+    assert plan.decisions[0].why == "its own mode, and it wants ASGI"
 
 
 def test_the_shared_server_never_idles_and_has_its_own_options():

@@ -24,6 +24,7 @@ def test_headers_of_one_hop_end_here():
         "Proxy: http://evil.example",
         "Proxy-Authorization: x",
         "Proxy-Connection: keep-alive",
+        "Expect: 100-continue",
         "X-Kept: 1",
     )
     found = [pair for pair in sent(*lines)[1] if not tells_of_peers(pair[0])]
@@ -75,7 +76,6 @@ OWN = {
     "x-forwarded-proto": "http",
     "x-forwarded-port": "8000",
     "x-forwarded-host": "example.org",
-    "forwarded": 'for=203.0.113.7;host="example.org";proto=http',
 }
 
 
@@ -95,15 +95,14 @@ def test_what_a_trusted_proxy_says_is_kept_and_added_to():
         "x-forwarded-port": "1",
         "x-forwarded-ssl": "on",
         "x-real-ip": "1.2.3.4",
-        "forwarded": 'for=1.2.3.4, for=10.0.0.1;host="example.org";proto=http',
+        "forwarded": "for=1.2.3.4",
     }
     assert not any("_" in name for name in found)
 
 
-def test_ipv6_is_quoted_where_its_standard_asks_for_it():
+def test_the_zone_of_an_address_is_not_told():
     found = dict(sent(peer=Peer("2001:db8::1%eth0", ("::1", 80)))[1])
     assert found["x-forwarded-for"] == "2001:db8::1"
-    assert found["forwarded"].startswith('for="[2001:db8::1]";')
 
 
 _NAMES = st.one_of(

@@ -8,6 +8,7 @@ from sitefleet import hosts
 from sitefleet.hosting.proxy.forwarded import rewrite
 from sitefleet.hosting.proxy.requests import (
     LARGEST_HEAD,
+    MOST_EMPTY_LINES,
     BadRequest,
     parse_request,
     split_head,
@@ -100,6 +101,15 @@ def test_a_head_ends_with_its_empty_line():
     for cut in range(len(data)):
         assert split_head(data[:cut]) == (b"", data[:cut])
     assert split_head(b"\r\n\r\n" + data + b"more") == (data, b"more")
+
+
+def test_a_few_empty_lines_are_passed_over_and_more_are_refused():
+    lines = b"\r\n" * MOST_EMPTY_LINES
+    assert split_head(lines + head()) == (head(), b"")
+    assert split_head(lines) == (b"", lines)  # counted again, should more of them come
+    with pytest.raises(BadRequest) as caught:
+        split_head(lines + b"\r\n" + head())
+    assert caught.value.status == 400
 
 
 def test_the_host_of_the_target_wins():

@@ -1,6 +1,9 @@
 """What is written for nginx, HAProxy and Traefik; tests/acceptance/test_routers.py runs them."""
 
+import asyncio
 import socket
+import tempfile
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -11,13 +14,13 @@ from sitefleet.hosting.context import Context
 from sitefleet.hosting.logs import Logs
 from sitefleet.hosting.plan import make_plan
 from sitefleet.hosting.project import Project
-from sitefleet.hosting.routers import ROUTERS, make_router
+from sitefleet.hosting.routers import ROUTERS, haproxy, make_router
 from sitefleet.hosting.routers.haproxy import CHUNK, _chunks, render_haproxy
 from sitefleet.hosting.routers.nginx import LONGEST_LINK, remove_links, render_nginx, set_links
-from sitefleet.hosting.routers.programs import find_program, listen, safe_routes
-from sitefleet.hosting.routers.traefik import dynamic, static
+from sitefleet.hosting.routers.programs import find_program, safe_routes
+from sitefleet.hosting.routers.traefik import TraefikRouter, dynamic, static
 from sitefleet.hosting.run_dir import RunDir
-from sitefleet.hosting.sockets import Sockets
+from sitefleet.hosting.sockets import Sockets, listen
 from tests.hosting.fleets import fleet, site
 
 SITES = (
@@ -61,6 +64,9 @@ def test_nginx_leads_to_the_fastrouter_of_uwsgi():
     text = render_nginx(plan(driver="uwsgi").fleet.serving, "127.0.0.1:8000")
     assert "uwsgi_param UWSGI_FASTROUTER_KEY $host;" in text
     assert text.index("return 419") < text.index("return 418")
+    # What may be repeated is asked once more: nginx does so where there is another server.
+    assert text.count("server unix:s/fastrouter.sock") == 2
+    assert "uwsgi_next_upstream error;" in text
     assert "%(" not in text
 
 
@@ -82,6 +88,34 @@ def test_haproxy_has_a_server_without_weight_for_each_instance():
         assert f"server {key} unix@s/{key}.sock weight 0" in text
     assert "site-3" not in text
     assert "%(" not in text
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-User", "X-Forwarded-Client-Cert", "Forwarded"])
+def test_only_trusted_proxies_speak_of_clients(header):
+    assert f"proxy_set_header {header} " in render_nginx(plan().fleet.serving, "x:1")
+    assert f"HTTP_{header.upper().replace('-', '_')} " in render_nginx(
+        plan(driver="uwsgi").fleet.serving, "x:1"
+    )
+    clean = dynamic(plan(), {})["http"]["middlewares"]["clean"]
+    assert clean["headers"]["customRequestHeaders"][header] == ""
+    assert "del-header x-forwarded- -m beg unless trusted" in render_haproxy(plan(), "x:1")
+
+
+async def test_whoever_asks_for_routes_with_too_long_a_line_costs_no_traceback():
+    raised = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, told: raised.append(told))
+    router = TraefikRouter(Context(None, RunDir("r"), None, None))
+    async with await asyncio.start_server(router._serve, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        for data in (b"a" * 200_000, b"", b"GET / HTTP/1.1\r\n"):
+            reader, writer = await asyncio.open_connection(host, port)
+            writer.write(data)
+            writer.write_eof()
+            with suppress(ConnectionError):
+                assert await asyncio.wait_for(reader.read(), 2) == b""
+            writer.close()
+    await asyncio.sleep(0)
+    assert raised == []
 
 
 def test_the_map_of_haproxy_goes_in_pieces_that_its_buffer_takes():
@@ -137,7 +171,19 @@ def test_a_missing_program_and_a_port_in_use_are_told(monkeypatch):
         find_program("nosuch", "apt install nosuch")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(SiteError, match=rf"Cannot listen on 127.0.0.1:{port}: Address already"):
+        with pytest.raises(SiteError, match=f"listens on 127.0.0.1:{port} already.*--bind"):
             listen(f"127.0.0.1:{port}")
     with pytest.raises(SiteError, match=r"Cannot listen on 192.0.2.1:80: Cannot assign"):
         listen("192.0.2.1:80")
+
+
+async def test_a_haproxy_that_hangs_holds_up_nobody(monkeypatch):
+    monkeypatch.setattr(haproxy, "ANSWERS_IN", 0.01)
+    with tempfile.TemporaryDirectory(prefix="sf", dir="/tmp") as folder:
+        run_dir = RunDir(folder)
+        context = Context(Project(run_dir.root, "settings"), run_dir, Sockets(run_dir), None)
+        with socket.socket(socket.AF_UNIX) as deaf:
+            deaf.bind(str(run_dir.root / haproxy.API))
+            deaf.listen()
+            with pytest.raises(TimeoutError):
+                await haproxy.HaproxyRouter(context)._ask("show info")

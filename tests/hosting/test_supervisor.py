@@ -1,6 +1,7 @@
 """The order in which things are changed, with drivers and routers that write down their calls."""
 
 import asyncio
+import os
 from dataclasses import replace
 
 import pytest
@@ -9,8 +10,11 @@ from sitefleet.hosting import supervisor as module
 from sitefleet.hosting.context import Status
 from sitefleet.hosting.logs import Logs
 from sitefleet.hosting.plan import make_plan
+from sitefleet.hosting.project import Project
+from sitefleet.hosting.routers.asyncio_ import AsyncioRouter
 from sitefleet.hosting.run_dir import RunDir
 from sitefleet.hosting.supervisor import Supervisor, override
+from sitefleet.hosting.telling import tell_status
 from tests.hosting.fleets import fleet, site
 
 
@@ -41,6 +45,9 @@ class Part:
             raise OSError("gone")
         return [Status(self.name, "running")]
 
+    def counts(self):
+        return {"shared": (7, 1000.5), "driver": (8, 1001.5)}
+
     async def stop(self):
         self.calls.append((self.name, "stop"))
         if self.broken:
@@ -65,6 +72,7 @@ def running(tmp_path, monkeypatch, calls):
     run_dir = RunDir(tmp_path)
     run_dir.logs.mkdir()
     made = Supervisor(None, run_dir, Logs(run_dir), make_plan(fleet(site(1), site(2))))
+    made.context.sockets.tcp = True  # the paths of a test are too long
     made.reader = FakeReader()
     yield made
     made.context.sockets.close()
@@ -73,6 +81,13 @@ def running(tmp_path, monkeypatch, calls):
 class FakeReader:
     def __init__(self):
         self.coming = asyncio.Queue()
+        self.restarts = 0
+
+    def restart(self):
+        self.restarts += 1
+
+    async def start(self):
+        pass
 
     async def next(self):
         return await self.coming.get()
@@ -115,11 +130,10 @@ async def test_a_site_that_goes_loses_its_route_before_its_process(running, call
 
 
 async def test_the_socket_of_a_site_that_is_gone_is_closed(running):
-    running.context.sockets.tcp = True  # the paths of a test are too long
     for key in ("site-1", "site-2"):
         running.context.sockets.get(key)
     await change(running, fleet(site(1)), until=lambda: dedicated_in(running) == {"site-1"})
-    assert list(running.context.sockets._held) == ["site-1"]
+    assert set(running.context.sockets._held) == {"shared", "site-1"}
 
 
 async def test_a_change_of_nothing_that_runs_disturbs_nobody(running, calls):
@@ -138,6 +152,41 @@ async def test_what_could_not_be_changed_is_said_and_tried_again(running, calls,
     assert "could not be made, it is tried again: OSError: no space left" in said
 
 
+async def test_a_change_is_not_tried_again_before_all_of_it_has_ended(running, monkeypatch):
+    monkeypatch.setattr(module, "AGAIN", (0.001,))
+    apply, done = running.driver.apply, []
+
+    async def slow(plan):
+        assert not running.driver.busy, "two changes at once"
+        running.driver.busy = 1
+        await asyncio.sleep(0.02)
+        running.driver.busy = 0
+        await apply(plan)
+        done.append(plan)
+
+    monkeypatch.setattr(running.driver, "apply", slow)
+    running.shared.broken = 2
+    wanted = fleet(site(1), site(2), site(3))
+    await change(running, wanted, until=lambda: len(dedicated_in(running)) == 3)
+    assert len(done) == 3
+
+
+async def test_a_change_that_does_not_end_is_told_and_goes_on(running, monkeypatch):
+    monkeypatch.setattr(module, "LATE", 0.01)
+    apply, free = running.driver.apply, asyncio.Event()
+
+    async def stuck(plan):
+        await free.wait()
+        await apply(plan)
+
+    monkeypatch.setattr(running.driver, "apply", stuck)
+    asyncio.get_running_loop().call_later(0.05, free.set)
+    wanted = fleet(site(1), site(2), site(3))
+    await change(running, wanted, until=lambda: len(dedicated_in(running)) == 3)
+    said = (running.context.run_dir.logs / "fleet.log").read_text()
+    assert said.count("A change has taken 0.01 seconds so far, and others wait") == 1
+
+
 async def test_settings_that_count_at_start_alone_are_told_once(running):
     other = {"driver": "uwsgi"}
     fleets = [fleet(site(pk), serving=other) for pk in (1, 2)]
@@ -145,6 +194,20 @@ async def test_settings_that_count_at_start_alone_are_told_once(running):
     said = (running.context.run_dir.logs / "fleet.log").read_text()
     assert said.count("Takes effect at the next sitefleet up: driver.") == 1
     assert running.plan.fleet.serving.driver == "zygote"
+
+
+async def test_what_a_program_has_read_at_its_start_is_told_to_count_later(running):
+    at_start = running.plan.fleet.serving
+    running.plan = make_plan(override(running.plan.fleet, {"router": "nginx"}))
+    running.overridden = {"router": "nginx"}
+    raw = {"nginx": "lines", "gunicorn": "backlog = 9"}
+    wanted = fleet(site(1), serving={"trusted_proxies": ("10.0.0.0/8",), "raw": raw})
+    await change(running, wanted, until=lambda: dedicated_in(running) == {"site-1"})
+    said = (running.context.run_dir.logs / "fleet.log").read_text()
+    assert "Takes effect at the next sitefleet up: raw, trusted_proxies." in said
+    serving = running.plan.fleet.serving
+    assert serving.trusted_proxies == at_start.trusted_proxies
+    assert serving.raw == {"gunicorn": "backlog = 9"}
 
 
 async def test_what_the_command_line_says_stays(running):
@@ -168,6 +231,47 @@ async def test_a_part_that_cannot_tell_its_state_hides_no_other(running):
     assert rows["driver"].state == "failing"
     assert "gone" in rows["driver"].note
     assert rows["shared"].state == rows["router"].state == "running"
+
+
+async def test_requests_are_those_that_a_driver_counts_or_else_the_router(running, monkeypatch):
+    async def counted():
+        return [Status("driver", "running", requests=3)]
+
+    monkeypatch.setattr(running.driver, "status", counted)
+    rows = {row.instance: (row.requests, row.last_request) for row in await running.status()}
+    assert rows == {"router": (None, None), "shared": (7, 1000.5), "driver": (3, 1001.5)}
+
+
+def test_a_process_of_several_sites_is_not_told_as_what_each_of_them_owns(running):
+    row = Status("site-1", "running", os.getpid())
+    told = tell_status(running.plan, [row], 1.0, running.context)["processes"]
+    assert [row["instance"] for row in told if row["memory"] is None] == ["site-1"]
+
+
+async def test_settings_that_count_at_once_are_applied_though_no_site_has_changed(running, calls):
+    trusted = fleet(site(1), site(2), serving={"trusted_proxies": ("10.0.0.0/8",)})
+    await change(running, trusted, until=lambda: running.plan.fleet == trusted)
+    assert "router" in {call[0] for call in calls}
+
+
+async def test_what_was_being_started_when_it_is_stopped_ends_too(running, tmp_path):
+    running.context.project = Project(tmp_path, "settings")
+    left = running.context.process("left", ["sleep", "1000"])
+    await left.start()
+    await running.stop()
+    assert not left.is_running
+
+
+async def test_a_reload_waits_until_all_is_started(running, calls, monkeypatch):
+    monkeypatch.setattr(module, "find_mistake", no_mistake)
+    await running._changing.acquire()
+    reload = asyncio.create_task(running.reload("shared"))
+    starting = asyncio.create_task(running.start())
+    await asyncio.sleep(0.01)
+    assert calls == []
+    for task in (reload, starting):
+        task.cancel()
+    await asyncio.wait((reload, starting))
 
 
 @pytest.mark.parametrize(
@@ -197,3 +301,42 @@ async def test_code_with_a_mistake_is_not_run(running, calls, monkeypatch):
 
 async def no_mistake(_project):
     return ""
+
+
+async def test_a_site_that_is_forked_is_reloaded_though_new_code_is_broken(
+    running, calls, monkeypatch
+):
+    async def mistake(_project):
+        return "NameError: name 'x' is not defined (shop/urls.py, line 3)"
+
+    monkeypatch.setattr(module, "find_mistake", mistake)
+    assert await running.reload("site-1") == ""
+    assert calls == [("driver", "reload", "site-1")]
+    assert "NameError" in await running.reload()
+    assert "line 3" in running.mistake
+    monkeypatch.setattr(module, "find_mistake", no_mistake)
+    await running.reload("shared")
+    assert running.mistake == ""
+
+
+async def test_a_process_beside_the_instances_can_be_reloaded(running, calls, monkeypatch):
+    monkeypatch.setattr(module, "find_mistake", no_mistake)
+    for name in ("router", "zygote", "reader"):
+        assert await running.reload(name) == ""
+    assert calls == [("router", "reload", ""), ("driver", "reload", "")]
+    assert running.reader.restarts == 1
+
+
+async def test_a_router_that_is_being_started_does_not_fail(running):
+    (row,) = await AsyncioRouter(running.context).status()
+    assert row.state == "starting"
+
+
+def test_what_belongs_to_all_is_told_first_and_what_is_wrong_with_the_code(running):
+    names = ("site-1", "zygote", "gunicorn-1f", "reader", "shared", "router")
+    rows = [Status(name, "running") for name in names]
+    told = tell_status(running.plan, rows, 1.0, running.context, "broken")["processes"]
+    assert [row["instance"] for row in told] == [
+        *("fleet", "router", "shared", "reader", "zygote", "gunicorn-1f", "site-1")
+    ]
+    assert told[0]["note"] == "broken"

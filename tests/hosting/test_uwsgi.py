@@ -1,15 +1,24 @@
 """What is written for uWSGI: pure text."""
 
+import asyncio
+import socket
 import struct
 import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from sitefleet.exceptions import SiteError
+from sitefleet.hosting.drivers import uwsgi
 from sitefleet.hosting.fleet import Serving, Site
 from sitefleet.hosting.options import Options
 from sitefleet.hosting.plan import SHARED_ASGI, Fleet, make_plan
 from sitefleet.hosting.uwsgi import files, ini, query, talk
-from sitefleet.hosting.uwsgi.program import Program, read_plugins
+from sitefleet.hosting.uwsgi.addresses import wait_in_line
+from sitefleet.hosting.uwsgi.program import Program, check_binary, read_plugins
+from sitefleet.hosting.uwsgi.quiet import is_banner
+from sitefleet.hosting.uwsgi.texts import Texts
 
 PLACES = ini.Places("/run/etc/vassal.ini", "/run/s")
 LISTED = """
@@ -154,3 +163,113 @@ def test_a_site_that_wants_asgi_is_not_given_to_uwsgi():
     plan = make_plan(Fleet(1, (site,), 0, Serving(driver="uwsgi")))
     assert plan.dedicated == ()
     assert plan.routes() == {"two.example": SHARED_ASGI}
+
+
+def test_a_uwsgi_that_is_a_module_of_python_is_refused():
+    check_binary("uwsgi", f"{LISTED}detected binary path: /usr/bin/uwsgi-core\n")
+    with pytest.raises(SiteError, match="pyuwsgi"):
+        check_binary("uwsgi", f"{LISTED}detected binary path: /usr/bin/python3.11\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "banner"),
+    [
+        ("os: Linux-6.1.0-44-amd64 #1 SMP", True),
+        ("your memory page size is 4096 bytes", True),
+        (" *** WARNING: you have enabled harakiri without post buffering. Slow", True),
+        ("added /a b/site-packages/ to pythonpath.", True),
+        ("*** Starting uWSGI 2.0.31 (64bit) on [Fri] ***", False),
+        ("unable to load app 0 (mountpoint='') (callable not found or import error)", False),
+        ("os: the operating system is gone", False),
+        ("added 3 books to pythonpath.", False),
+        ("", False),
+    ],
+)
+def test_what_uwsgi_says_of_itself_is_known_from_what_sites_say(line, banner):
+    assert is_banner(line) is banner
+
+
+def test_a_line_waits_until_those_before_it_are_accepted():
+    served = []
+
+    async def serve(reader, writer):
+        served.append(await reader.read())
+        writer.close()
+
+    async def wait():
+        with socket.socket() as held:
+            held.bind(("127.0.0.1", 0))
+            held.listen()
+            address = f"127.0.0.1:{held.getsockname()[1]}"
+            waiting = asyncio.create_task(wait_in_line(address))
+            await asyncio.sleep(0.02)
+            assert not waiting.done()  # nobody accepts
+            async with await asyncio.start_server(serve, sock=held.dup()):
+                await waiting
+        await wait_in_line(address)  # there is nobody any more
+
+    asyncio.run(wait())
+    assert served == [b""]
+
+
+def texts(**program):
+    folder = Path("/run")
+    said = []
+    context = SimpleNamespace(
+        run_dir=SimpleNamespace(files=folder / "etc", sockets=folder / "s"),
+        project=SimpleNamespace(root=folder, variables=dict),
+        sockets=SimpleNamespace(tcp=False),
+        say=said.append,
+    )
+    given = {"built_in": frozenset({"python", "emperor_pg"}), "loadable": frozenset(), **program}
+    project = {"home": "", "paths": [], "version": "3.12.1", "password": "secret"}
+    project |= {"view": "public.v", "parameters": {"dbname": "fleet"}}
+    return Texts(context, Program("uwsgi", **given), project, "unix:/run/s/{}.sock".format), said
+
+
+def fleet_with(**options):
+    site = Site(2, "two", "Two", "active", "dedicated", "", ("two.example",), **options)
+    return make_plan(Fleet(1, (site,), 0, Serving(driver="uwsgi")))
+
+
+def test_configurations_can_be_shown_and_have_no_password():
+    made, _ = texts(version="2.0.31")
+    shown = made.render(fleet_with())
+    assert set(shown) == {"uwsgi/vassal.ini", "uwsgi/emperor.ini"}
+    assert "passfile='/run/etc/uwsgi/pgpass'" in shown["uwsgi/emperor.ini"]
+    assert "secret" not in "".join(shown.values())
+    made, _ = texts(version="2.0.31", built_in=frozenset({"python"}))
+    shown = made.render(fleet_with())
+    assert "env = SITE_ID=2" in shown["uwsgi/vassals/site-2.ini"]
+    assert shown["uwsgi/vassals/site-2.ini.socket"] == "/run/s/site-2.sock\n"
+
+
+@pytest.mark.parametrize(("version", "times"), [("2.0.21-debian", 1), ("2.0.31", 0)])
+def test_threads_that_a_uwsgi_cannot_have_are_told_once(version, times):
+    made, said = texts(version=version)
+    for _ in range(2):
+        made.say_threads(fleet_with(options=Options(threads=4)))
+    assert len(said) == times
+    made.say_threads(fleet_with(options=Options(threads=1)))
+    assert len(said) == times
+
+
+def test_a_vassal_that_ends_is_not_one_that_can_be_led_to(monkeypatch):
+    """Its socket takes connections until it is gone, and then they are lost."""
+    answers = [
+        {"vassals": [{"id": "site-2.ini", "cursed": 17}]},
+        {"vassals": []},
+        {"vassals": [{"id": "site-2.ini", "cursed": 0}]},
+    ]
+    left = iter(answers)
+
+    async def read_stats(_path):
+        return next(left)
+
+    monkeypatch.setattr(talk, "read_stats", read_stats)
+    monkeypatch.setattr(uwsgi, "PAUSE", 0)
+    folder = Path("/run")
+    run_dir = SimpleNamespace(files=folder, sockets=folder, socket=folder.joinpath)
+    context = SimpleNamespace(run_dir=run_dir, sockets=SimpleNamespace(tcp=False))
+    found = asyncio.run(uwsgi.UwsgiDriver(context)._wait(fleet_with()))
+    assert found["site-2"]["cursed"] == 0

@@ -1,16 +1,23 @@
 """The zygote without a process: when a child starts and ends, what is counted, what is told."""
 
+import fcntl
 import os
+import random
 import select
 import socket
 import threading
+from contextlib import suppress
+from pathlib import Path
 from time import monotonic
+from types import SimpleNamespace
 
 import pytest
 
 from sitefleet.hosting.options import make_options
-from sitefleet.hosting.zygote import apology, before_fork, channel, limits
+from sitefleet.hosting.zygote import apology, before_fork, channel, descriptors, limits
 from sitefleet.hosting.zygote.counting import Counter
+from sitefleet.hosting.zygote.nursery import Nursery
+from sitefleet.hosting.zygote.parent import Parent
 from sitefleet.hosting.zygote.program import Served, read_served
 from sitefleet.hosting.zygote.rules import (
     ABORT,
@@ -19,6 +26,7 @@ from sitefleet.hosting.zygote.rules import (
     MEGABYTE,
     PAUSES,
     RUNNING,
+    STARTING,
     STOPPING,
     Child,
     Held,
@@ -26,8 +34,13 @@ from sitefleet.hosting.zygote.rules import (
     judge,
 )
 from sitefleet.hosting.zygote.slots import Load, Slots
+from sitefleet.hosting.zygote.telling import statuses
 
 NOW = 1000.0
+
+
+def open_now():
+    return sorted(path.name for path in Path("/proc/self/fd").iterdir())
 
 
 def held_with(**options):
@@ -174,6 +187,20 @@ def test_a_file_keeps_its_type_so_that_the_server_can_send_it_and_is_counted(cou
     assert counted.load().in_flight == 0
 
 
+def test_a_file_that_is_closed_twice_gives_its_lane_back_once(counted):
+    class File:
+        def close(self):
+            pass
+
+    application = counted(lambda *_: File(), threads=2)
+    file = application({"wsgi.file_wrapper": File}, None)
+    file.close()
+    file.close()
+    for _ in range(2):  # in a lane each
+        application({"wsgi.file_wrapper": File}, None)
+    assert counted.load().in_flight == 2
+
+
 def test_enough_is_told_once_when_there_were_enough(counted):
     application = counted(lambda *_: [], max_requests=2)
     rung = []
@@ -193,7 +220,7 @@ def test_a_slot_that_is_used_again_is_empty():
 
 
 def test_a_site_and_its_sockets_travel_in_one_message():
-    served = Served("site-1", 1, make_options({"workers": 3, "environment": {"A": "b"}}))
+    served = Served("site-1", 1, make_options({"workers": 3}))
     one, other = channel.make_pair()
     with one, other, socket.socket() as listener:
         channel.send(one, {"do": "serve", "sites": [served.as_json()]}, [listener.fileno()])
@@ -203,6 +230,106 @@ def test_a_site_and_its_sockets_travel_in_one_message():
         assert read_served(message["sites"][0]) == served
         one.close()
         assert channel.receive(other) is None
+
+
+def test_what_no_child_needs_does_not_travel():
+    given = {"warm_up": ["/" + '"' * 400] * 50, "environment": {"A": "b" * 1000}, "threads": 7}
+    served = Served("site-1", 1, make_options(given))
+    assert len(channel.encode(served.as_json())) < 500
+    assert read_served(served.as_json()) == Served("site-1", 1, make_options({"threads": 7}))
+
+
+@pytest.mark.parametrize("text", ["x" * 4000, "\u20ac" * 4000, "x"], ids=["long", "wide", "short"])
+def test_messages_are_split_so_that_each_can_be_sent(text):
+    items = [f"{number} {text}" for number in range(250)]
+    found = list(channel.split(items))
+    assert [item for some in found for item in some] == items
+    assert max(map(len, found)) <= channel.AT_ONCE
+    one, other = channel.make_pair()
+    with one, other:
+        for some in found:
+            channel.send(one, {"is": "problems", "problems": some})
+            assert channel.receive(other) == ({"is": "problems", "problems": some}, [])
+
+
+def test_a_message_that_is_too_long_is_not_sent():
+    one, other = channel.make_pair()
+    with one, other, pytest.raises(channel.BadMessage):
+        channel.send(one, {"text": "x" * channel.LONGEST})
+
+
+@pytest.mark.parametrize(
+    "data", [b"[]" + b" " * channel.LONGEST, b"{", b"\xff"], ids=["cut", "half", "noise"]
+)
+def test_a_bad_message_is_skipped_and_its_sockets_are_closed(data):
+    one, other = channel.make_pair()
+    with one, other, socket.socket() as listener:
+        before = open_now()
+        socket.send_fds(one, [data], [listener.fileno()])
+        channel.send(one, {"do": "drain"})
+        with pytest.raises(channel.BadMessage):
+            channel.receive(other)
+        assert channel.receive(other) == ({"do": "drain"}, [])
+        assert open_now() == before
+
+
+def test_what_is_told_of_sites_fits_into_messages():
+    failing = [held_with() for _ in range(150)]
+    for held in failing:
+        held.why = "\U0001f600" * 1000
+    found = list(statuses(failing, Slots(1)))
+    assert sum(map(len, found)) == 150
+    assert max(len(channel.encode({"rows": rows})) for rows in found) <= channel.LONGEST
+
+
+def test_what_the_supervisor_does_not_read_at_once_it_is_told_later(monkeypatch):
+    monkeypatch.setattr(descriptors, "raise_limit", lambda: (1024, 1024))
+    one, other = channel.make_pair()
+    parent = Parent(one)
+    other.setblocking(False)
+    found = []
+    with one, other:
+        for number in range(200):  # 2 MB, while nobody reads
+            parent.tell({"number": number, "text": "x" * 10_000})
+        while True:
+            with suppress(BlockingIOError):
+                while True:
+                    found.append(channel.receive(other)[0]["number"])
+            if len(found) == 200:
+                break
+            assert dict(parent._poll.poll(0)) == {one.fileno(): select.EPOLLOUT}
+            parent._event(one.fileno(), NOW)
+        assert parent._poll.poll(0) == []
+        for number in parent.descriptors - {one.fileno()}:
+            os.close(number)
+    assert found == list(range(200))
+
+
+def test_of_what_is_written_to_the_bell_only_the_words_of_children_count():
+    heard, bell = os.pipe()
+    held = held_with(workers=2)
+    child = child_of(held, pid=123, state=STARTING)
+    with select.epoll() as poll:
+        nursery = Nursery(poll, SimpleNamespace(heard=heard), "")
+        nursery._children[123] = held, child
+        os.write(bell, b"x\n r \xff e12x r99999 r99999999999999999999\nr5\nrubbishr123\n")
+        nursery.hear()
+    os.close(heard)
+    os.close(bell)
+    assert child.state == RUNNING
+
+
+def test_generators_of_random_numbers_are_found_and_seeded_anew_after_a_fork(monkeypatch):
+    hooks = []
+    monkeypatch.setattr(os, "register_at_fork", lambda **given: hooks.append(given))
+    generator, twin = random.Random(1), random.Random(1)  # noqa: S311 - it is about these
+    strange = random.SystemRandom()
+    found = before_fork.find_generators()
+    assert any(item is generator for item in found)
+    assert not any(item is strange for item in found)
+    before_fork.reseed_after_fork([generator])
+    hooks[0]["after_in_child"]()
+    assert generator.getrandbits(64) != twin.getrandbits(64)
 
 
 def test_threads_and_connections_are_told_with_what_to_do():
@@ -231,7 +358,14 @@ def test_a_site_gets_a_cgroup_of_its_own_with_its_limit(tmp_path):
 def test_who_waits_is_answered_when_it_has_asked_or_when_its_time_is_over():
     with select.epoll() as poll, socket.create_server(("127.0.0.1", 0)) as server:
         server.setblocking(False)
-        apologies = apology.Apologies(poll)
+        moved = []
+
+        def own(descriptor):
+            moved.append(fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 200))
+            os.close(descriptor)
+            return moved[0]
+
+        apologies = apology.Apologies(poll, own)
         with socket.create_connection(server.getsockname()) as client:
             wait = select.poll()
             wait.register(server, select.POLLIN)
@@ -241,5 +375,6 @@ def test_who_waits_is_answered_when_it_has_asked_or_when_its_time_is_over():
             apologies.end_late(NOW + apology.PATIENCE)
             client.settimeout(2)
             head = client.recv(1000).decode()
+    assert moved[0] >= 200  # where a child of another site closes it
     assert head.startswith("HTTP/1.1 503")
     assert "Retry-After: 7\r\n" in head

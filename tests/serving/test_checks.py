@@ -47,12 +47,6 @@ def test_a_process_site_that_is_gone_is_told(site, monkeypatch):
     assert "sitefleet.W503" in in_database()
 
 
-@pytest.mark.parametrize("name", ["PATH", "LD_PRELOAD", "PYTHONPATH", "SITE_ID", "UWSGI_INI"])
-def test_a_variable_that_decides_what_runs_is_refused(name):
-    with serving(environment=["FLAVOUR", name]):
-        assert name in found()["sitefleet.E504"]
-
-
 @pytest.mark.parametrize(
     ("values", "package"),
     [({"driver": "zygote"}, "gunicorn"), ({"server": "granian", "driver": "uwsgi"}, "granian")],

@@ -5,10 +5,12 @@ from django.contrib.sites.models import Site
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from sitefleet.exceptions import InvalidSetting
 from sitefleet.hosting.fleet import read_fleet
 from sitefleet.hosting.plan import make_plan
 from sitefleet.models import SiteConfig
 from sitefleet.registry import add_alias, configure_site, set_state
+from sitefleet.serving import fleet as module
 from sitefleet.serving.fleet import load_fleet
 
 
@@ -40,6 +42,31 @@ def test_shared_sites_are_counted_and_not_loaded(fleet):
         found = load_fleet()
     assert (only(found).id, found.shared_count) == (fleet[1].pk, 22)
     assert len(more) < len(few) + 10
+
+
+def test_all_are_listed_where_that_is_asked_for_and_there_are_not_too_many(fleet, monkeypatch):
+    configure_site(fleet[1], mode="dedicated")
+    found = load_fleet(everything=True)
+    assert [site.id for site in found.sites] == [site.pk for site in fleet]
+    assert found.shared_count == 2
+    assert len(make_plan(found).dedicated) == 1
+    monkeypatch.setattr(module, "MOST_LISTED", 2)
+    assert only(load_fleet(everything=True)).id == fleet[1].pk
+
+
+def test_what_has_decided_the_mode_of_a_site_is_told(fleet, monkeypatch):
+    configure_site(fleet[1], mode="dedicated")
+    told = [site.mode_by for site in load_fleet(everything=True).sites]
+    assert told == ["the project's mode", "its own mode", "the project's mode"]
+    monkeypatch.setenv("SITEFLEET_SERVING_MODE", "dedicated")
+    assert [site.mode_by for site in load_fleet().sites] == ["--mode", "its own mode", "--mode"]
+
+
+@pytest.mark.usefixtures("db")
+def test_a_mode_of_the_environment_that_is_none_is_refused(monkeypatch):
+    monkeypatch.setenv("SITEFLEET_SERVING_MODE", "dedicatd")
+    with pytest.raises(InvalidSetting, match=r"SITEFLEET_SERVING_MODE='dedicatd'.*shared, ded"):
+        load_fleet()
 
 
 def test_a_shared_site_is_listed_where_it_wants_asgi_or_paths(fleet):
@@ -77,6 +104,33 @@ def test_what_raw_sql_has_put_there_does_not_count(site):
         assert only(load_fleet()).options.workers == 1
     SiteConfig.objects.update(mode="forked")
     assert load_fleet().sites == ()
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="others keep texts in columns of text")
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        ("django_site", "name"),
+        *(("sitefleet_siteconfig", name) for name in ("slug", "domain", "path_prefix", "state")),
+        *(("sitefleet_siteconfig", name) for name in ("mode", "serving")),
+        ("sitefleet_alias", "name"),
+    ],
+)
+def test_what_is_no_text_in_one_row_hides_no_other(fleet, table, column):
+    add_alias(fleet[1], "alias.example.org")
+    for site in fleet:
+        configure_site(site, mode="dedicated", serving={"workers": 2})
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA ignore_check_constraints = 1")
+        where = "id" if table == "django_site" else "site_id"
+        sql = f"UPDATE {table} SET {column} = x'ff3a3a' WHERE {where} = %s"  # noqa: S608
+        cursor.execute(sql, [fleet[1].pk])
+        cursor.execute("PRAGMA ignore_check_constraints = 0")
+    found = read_fleet(load_fleet().as_json())
+    assert {fleet[0].pk, fleet[2].pk} <= {site.id for site in found.sites}
+    if column == "serving" or table == "django_site":
+        assert found.sites[1].names[0] == "two.example.org"
+    assert all(site.options.workers == 2 for site in found.sites if site.id != fleet[1].pk)
 
 
 def test_a_site_without_a_configuration_is_served_too(site, settings):

@@ -50,6 +50,18 @@ def test_a_server_that_no_router_stands_before_believes_nobody(settings):
     assert believe_asgi(application) is application
 
 
+async def test_what_came_in_several_lines_counts_as_one(fleet):
+    seen = []
+
+    async def application(scope, receive, send):
+        seen.append((scope["client"], scope["scheme"]))
+
+    told = [(b"x-forwarded-for", b"192.0.2.7"), (b"x-forwarded-for", b"10.1.2.3")]
+    told += [(b"x-forwarded-proto", b"https"), (b"x-forwarded-proto", b"http")]
+    await believe_asgi(application)({"type": "http", "headers": told}, None, None)
+    assert seen == [(("192.0.2.7", 0), "https")]
+
+
 @pytest.mark.parametrize(
     ("kind", "told", "scheme"),
     [("http", b"https", "https"), ("websocket", b"https", "wss"), ("websocket", b"http", "ws")],

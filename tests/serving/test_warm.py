@@ -1,6 +1,7 @@
 """Warm-up: marked, under the site's own host, told where it fails, and never fatal."""
 
 import asyncio
+import logging
 import time
 
 import pytest
@@ -155,6 +156,26 @@ def test_before_a_fork_each_path_is_asked_once(fleet, asked, other_site):
     assert paths == ["/page/", f"/page/?{fleet[0].pk}", f"/page/?{fleet[1].pk}"]
 
 
+def test_where_no_site_lists_a_path_one_page_is_asked_and_may_be_missing(
+    fleet, asked, other_site, caplog
+):
+    for site in fleet[:2]:
+        configure_site(site, mode="dedicated")
+    seen = []
+    application = load_wsgi()
+    warm_for_fork(lambda *args: seen.append(args) or application(*args), load_fleet())
+    assert len(seen) == 1
+    assert caplog.messages == []
+
+
+def test_what_is_missing_is_told_once_and_what_is_broken_with_its_traceback(site, server, caplog):
+    configure_site(site, serving={"warm_up": ["/bad/", "/none/"]})
+    server()
+    theirs = [one.levelname for one in caplog.records if one.name == "django.request"]
+    assert theirs == ["ERROR"]
+    assert logging.getLogger("django.request").filters == []
+
+
 @override_settings(SECURE_PROXY_SSL_HEADER=("HTTP_X_FORWARDED_PROTO", "https"))
 def test_where_a_proxy_says_the_scheme_the_warm_up_says_it_too(site, server, asked):
     configure_site(site, serving={"warm_up": ["/page/"]})
@@ -178,7 +199,7 @@ def test_a_database_that_is_gone_stops_nothing(site, monkeypatch, caplog):
     assert told(caplog) == ["Not warmed up: OSError: gone"]
 
 
-def test_within_an_event_loop_an_asgi_application_is_asked_too(site, asked):
+def test_within_an_event_loop_an_asgi_application_is_asked_too(site, asked, monkeypatch):
     async def receive_nothing(scope, receive, send):
         ASKED.append(scope["sitefleet.warm_up"])
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -186,9 +207,10 @@ def test_within_an_event_loop_an_asgi_application_is_asked_too(site, asked):
 
     configure_site(site, serving={"warm_up": ["/page/"]})
     found = load_fleet()
+    monkeypatch.setattr(warm, "load_fleet", lambda: found)
 
     async def serve():
-        warm.warm_sites(found.sites, receive_nothing, asgi=True)
+        warm_server(receive_nothing, asgi=True)
 
     asyncio.run(serve())
     assert asked == [True]

@@ -6,7 +6,6 @@ plan says with them whether a machine is large enough by half or by ten times, n
 
 from __future__ import annotations
 
-import resource
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,6 @@ from sitefleet.exceptions import SiteError
 if TYPE_CHECKING:
     from sitefleet.hosting.plan import Instance, Plan
 
-MEGABYTE = 1_000_000
 #: Megabytes of a worker that shares nothing, and of one that was forked from a warm parent.
 WHOLE, FORKED = 100, 20
 #: Descriptors of a process that have nothing to do with sites: libraries, logs, the database.
@@ -24,8 +22,6 @@ OWN_DESCRIPTORS = 100
 PER_INSTANCE = 3
 #: Connections of clients that a router has open at once, with one to a server each.
 CONNECTIONS = 1000
-#: What is asked for in any case: sites come, and processes keep the limit that they start with.
-ROOM = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,19 +83,6 @@ def make_budget(plan: Plan) -> Budget:
     )
 
 
-def raise_limit(budget: Budget) -> str:
-    """Let this process, and those that it starts, open as many files as a plan wants.
-
-    Returns a warning where the system allows fewer, or nothing. Raises SiteError where not even
-    the sockets of the sites can be open.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = min(descriptor_limit(), max(budget.wanted_descriptors, ROOM))
-    if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    return check_descriptors(budget, max(soft, wanted))
-
-
 def check_descriptors(budget: Budget, limit: int) -> str:
     """Return a warning where ``limit`` is less than a plan wants. Raises SiteError: than needs."""
     way_out = "raise the limit (ulimit -Hn, LimitNOFILE of systemd, /etc/security/limits.conf)."
@@ -116,9 +99,3 @@ def check_descriptors(budget: Budget, limit: int) -> str:
             f" once, and not for {CONNECTIONS}: {way_out}"
         )
     return ""
-
-
-def descriptor_limit() -> int:
-    """Return how many files a process may open at most."""
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    return 2**31 if hard == resource.RLIM_INFINITY else hard

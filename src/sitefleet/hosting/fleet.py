@@ -34,6 +34,8 @@ class Site:
     """Hosts in normal form, without port, of which each request leads to this site and no other:
     its own host first, then its exact aliases. Empty where it shares its host with other sites
     (path prefixes, ports): such a site can only be served by the shared server."""
+    mode_by: str = "its own mode"
+    """What has decided its mode: that, ``the project's mode`` or ``--mode``."""
     shared_because: str = ""
     """Why it cannot have a process of its own; empty when it can."""
     options: Options = field(default_factory=Options)
@@ -65,6 +67,9 @@ class Serving:
     """Networks of proxies in front of the router whose ``X-Forwarded-*`` are believed."""
     cgroup: str = ""
     """A cgroup (version 2) in which each site gets one of its own. Empty: none."""
+    immortal: bool = True
+    """Whether sites' processes read what their parent has loaded without counting references,
+    where this Python can: see `sitefleet.hosting.zygote.immortal`."""
     raw: dict[str, str] = field(default_factory=dict)
     """Lines for generated configurations, by server, such as ``{"uwsgi": "buffer-size = 8192"}``.
     From the settings alone, never from the database."""

@@ -14,7 +14,6 @@ from sitefleet.hosting.workers import settings_for, worker_class_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from sitefleet.hosting.options import Options
     from sitefleet.hosting.plan import Instance
@@ -30,7 +29,7 @@ import os
 import sys
 import traceback
 from threading import get_ident
-from time import monotonic, sleep
+from time import monotonic
 
 """
 
@@ -107,6 +106,13 @@ def post_fork(server, worker):
 
 SITES = '''
 
+SORRY = (
+    b"HTTP/1.1 503 Service Unavailable\\r\\nContent-Type: text/plain\\r\\nRetry-After: 1\\r\\n"
+    b"Cache-Control: no-store\\r\\nConnection: close\\r\\n\\r\\n"
+    b"This site cannot be reached at the moment. Please try again soon.\\n"
+)
+
+
 def pre_fork(server, worker):
     # The first site that has fewer workers than it should have.
     running = [other.site for other in server.WORKERS.values()]
@@ -129,8 +135,22 @@ def post_fork(server, worker):
     except BaseException:
         # Whatever status a site ends with: 3 and 4 would end gunicorn, and all sites with it.
         traceback.print_exc()
-        sleep(1)
+        apologize(mine.sock, monotonic() + 1)
         os._exit(1)
+
+
+def apologize(listener, until):
+    # Nobody is let wait for a site that does not start.
+    listener.settimeout(0.1)
+    while monotonic() < until:
+        try:
+            client, _ = listener.accept()
+            with client:
+                client.settimeout(1)
+                client.recv(65536)
+                client.sendall(SORRY)
+        except OSError:
+            pass
 '''
 
 
@@ -196,10 +216,3 @@ def _file(values: dict[str, Any], hooks: str, raw: str) -> str:
     lines = "".join(f"{key} = {value!r}\n" for key, value in values.items())
     own = f"\n\n# From the settings.\n{raw.strip()}\n" if raw.strip() else ""
     return HEAD + lines + hooks + own
-
-
-def write_file(path: Path, text: str) -> None:
-    """Write a file in one step: whoever reads it reads the old one or the new. Raises OSError."""
-    new = path.with_suffix(".new")
-    new.write_text(text, encoding="utf-8")
-    new.replace(path)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
-import time
 from contextlib import suppress
 from pathlib import Path
+from time import monotonic
 
 #: In the environment of each process of a fleet: its run directory.
 BELONGS_TO = "SITEFLEET_PART_OF"
@@ -39,17 +40,17 @@ def _send(pids: list[int], number: int) -> None:
             os.kill(pid, number)
 
 
-def end_leftovers(run_dir: Path) -> int:
+async def end_leftovers(run_dir: Path) -> int:
     """End them: ask, then kill; return how many there were."""
     found = find_leftovers(run_dir)
-    deadline = time.monotonic() + PATIENCE
+    deadline = monotonic() + PATIENCE
     left, number = found, signal.SIGTERM
     while left:
         _send(left, number)
-        time.sleep(0.1)
+        await asyncio.sleep(0.1)
         left = find_leftovers(run_dir)
-        if time.monotonic() > deadline:
+        if monotonic() > deadline:
             number = signal.SIGKILL
-        if time.monotonic() > deadline + PATIENCE:
+        if monotonic() > deadline + PATIENCE:
             break
     return len(found)

@@ -10,22 +10,25 @@ import os
 import re
 import sys
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from sitefleet.hosting.run_dir import RunDir
 
 #: Stands around the key of an instance at the start of a line: no program writes that by itself.
 MARK = "\x1e"
-#: A site can mark its lines as those of another site, and can name nothing else.
+#: The mark of a site; which process may set which, `speaker_of` knows.
 _MARKED = re.compile(rf"{MARK}(site-[0-9]{{1,19}}){MARK}")
 #: The log of what is said about the fleet as a whole.
 OWN = "fleet"
 #: Bytes of a log; the one before is kept, as ``.log.1``.
 LARGEST = 10_000_000
 LONG_LINE = 2000
+#: Logs that are kept open: to open one for each line takes longer than to write it.
+MOST_OPEN = 16
 #: Bytes that arrive in one piece, whoever writes to the pipe meanwhile: PIPE_BUF is 4096.
 LONGEST_PIECE = 4000
 
@@ -38,11 +41,12 @@ class Logs:
         self.show = show or (lambda _name, _line: None)
         self.lost = 0
         """Lines that could not be written since lines could be."""
+        self._folder = str(run_dir.logs)
+        self._opened: dict[str, int] = {}
+        """Descriptors of logs by path, those used last at the end."""
 
     def write(self, name: str, line: str) -> None:
-        """Write one line of the process ``name``, or of the instance that its mark names."""
-        if found := _MARKED.match(line):
-            name, line = found[1], line[found.end() :]
+        """Write one line of the process or instance ``name``."""
         self._show(name, line)
         try:
             self._append(name, line)
@@ -67,17 +71,62 @@ class Logs:
             self.show(name, line)
 
     def _append(self, name: str, line: str) -> None:
-        path = self.run_dir.logs / f"{name}.log"
-        with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(f"{line}\n")
-            large = file.tell() > LARGEST
-        if large:
-            path.replace(path.with_suffix(".log.1"))
+        path = f"{self._folder}/{name}.log"
+        data = f"{stamp()} {line}\n".encode("utf-8", "backslashreplace")
+        handle, size = self._open(path)
+        size += len(data)
+        while data:
+            data = data[os.write(handle, data) :]
+        if size > LARGEST:
+            os.replace(path, f"{path}.1")  # noqa: PTH105 - thousands of lines a second
+
+    def _open(self, path: str) -> tuple[int, int]:
+        """Return the descriptor of a log, and how many bytes it has."""
+        handle = self._opened.pop(path, None)
+        if handle is not None:
+            now, then = _stat(path), os.fstat(handle)
+            if now is not None and os.path.samestat(now, then):
+                self._opened[path] = handle  # the last one that was used
+                return handle, then.st_size
+            os.close(handle)  # it was taken away, by us or by others
+        if len(self._opened) >= MOST_OPEN:
+            os.close(self._opened.pop(next(iter(self._opened))))
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        handle = self._opened[path] = os.open(path, flags, 0o600)
+        return handle, os.fstat(handle).st_size
+
+    def __del__(self) -> None:
+        for handle in self._opened.values():
+            os.close(handle)
+
+
+def _stat(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)  # noqa: PTH116 - thousands of lines a second
+    except FileNotFoundError:
+        return None
+
+
+def stamp() -> str:
+    """Return the time as logs have it: ISO 8601, in UTC, so that lines sort by it as text."""
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z"
 
 
 def lines_of(data: bytes) -> list[str]:
     """Return the lines of a log: ``str.splitlines`` would split at what is part of one."""
     return data.decode("utf-8", "backslashreplace").removesuffix("\n").split("\n")
+
+
+def speaker_of(line: str, name: str, keys: Collection[str]) -> tuple[str, str]:
+    """Return whose line of the process ``name`` this is, and the line without its mark.
+
+    That of the process itself, unless the mark names one of the instances that it serves: nobody
+    writes into the logs of others, or makes some.
+    """
+    found = _MARKED.match(line) if keys else None
+    if found is None or found[1] not in keys:
+        return name, line.replace(MARK, "") if line.startswith(MARK) else line
+    return found[1], line[found.end() :]
 
 
 def marked(key: str, line: str) -> str:
@@ -92,6 +141,11 @@ class MarkedOutput:
         self.key, self._descriptor, self._rest = key, descriptor, ""
 
     encoding, errors = "utf-8", "backslashreplace"
+
+    @property
+    def buffer(self) -> MarkedBytes:
+        """Where bytes are written, as to that of ``sys.stdout``."""
+        return MarkedBytes(self)
 
     def write(self, text: str) -> int:
         """Write whole lines, each in one piece; a full disk or a closed pipe is no error."""
@@ -121,6 +175,30 @@ class MarkedOutput:
             data = data[:LONGEST_PIECE] + b"\n"
         with suppress(OSError):
             os.write(self._descriptor, data)
+
+
+class MarkedBytes:
+    """The ``buffer`` of a `MarkedOutput`: what is no UTF-8 is written with backslashes."""
+
+    def __init__(self, output: MarkedOutput) -> None:
+        self._output = output
+
+    def write(self, data: bytes) -> int:
+        """Write whole lines."""
+        self._output.write(bytes(data).decode("utf-8", "backslashreplace"))
+        return len(data)
+
+    def flush(self) -> None:
+        """Write what is left of a line."""
+        self._output.flush()
+
+    def isatty(self) -> bool:
+        """Return that it is no terminal."""
+        return False
+
+    def fileno(self) -> int:
+        """Return the descriptor below."""
+        return self._output.fileno()
 
 
 def install_marked_output(key: str) -> None:

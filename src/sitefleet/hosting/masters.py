@@ -8,14 +8,18 @@ come up leaves the old one in place.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from sitefleet.hosting.context import Status
 from sitefleet.hosting.memory import private_bytes
-from sitefleet.hosting.variables import READY, STRICT
+from sitefleet.hosting.run_dir import make_prefix, write_file
+from sitefleet.hosting.variables import ASKING, READY, STRICT
+from sitefleet.hosting.zygote.apology import apologize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,6 +31,10 @@ if TYPE_CHECKING:
 LONGEST_START = 60.0
 #: Seconds between looks at whether it does.
 LOOK = 0.02
+#: Ends in a row, each soon after the start, after which clients are not let wait for the next one.
+HOPELESS = 3
+#: Seconds for which those are answered at a time.
+APOLOGY = 0.25
 #: Seconds beyond those of the longest request that an old server gets to end.
 GRACE = 5.0
 
@@ -85,7 +93,26 @@ class Master:
         self.server: Server | None = None
         self.why = ""
         """Why it is not the server that was asked for last; empty when it is."""
+        # What ended one server is not to end the next one, too: so it is kept from one to another.
+        self._asking = make_prefix(context.run_dir.files, f"{name}.asking")
+        self._file: Path | None = None
+        """What the server is configured by, if by a file, and what the next one will be."""
+        self._next_file: Path | None = None
         self._ending: set[asyncio.Task[None]] = set()
+        self._descriptors: list[tuple[int, int]] = []
+        """Numbers of its sockets, and those of their inodes."""
+        self._apologizing: asyncio.Task[None] | None = None
+
+    def configure(self, name: str, text: str) -> Path:
+        """Write the file of the next server under a name that tells its content; return its path.
+
+        The server that runs has its own, and may have to be started again. Raises OSError.
+        """
+        path = self._context.run_dir.files / name
+        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+        self._next_file = path.with_name(f"{path.stem}.{digest}{path.suffix}")
+        write_file(self._next_file, text)
+        return self._next_file
 
     async def run(
         self,
@@ -100,21 +127,28 @@ class Master:
 
         ``patience`` is how many seconds a request may take, ``tellers`` how many of its processes
         tell that they are ready. The first server is kept, and started again and again, even if it
-        does not come up.
+        does not come up. What was given to `configure` before is its own from now on.
         """
 
         def make(tells: int) -> Process:
-            variables = {**environment, READY: str(tells)}
+            variables = {**environment, READY: str(tells), ASKING: str(self._asking)}
             if self.server is not None:
                 # One that would answer each request with an error is not to take its place.
                 variables[STRICT] = "1"
             kept = (*descriptors, tells)
             return self._context.process(self.name, argv, environment=variables, descriptors=kept)
 
-        server = Server(make, patience + GRACE, tellers)
+        self._descriptors = [(number, os.fstat(number).st_ino) for number in descriptors]
+        if self._apologizing is None:
+            self._apologizing = asyncio.create_task(self._apologize())
+        server, file, self._next_file = (
+            Server(make, patience + GRACE, tellers),
+            self._next_file,
+            None,
+        )
         is_up = await server.start()
         if is_up or self.server is None:
-            before, self.server = self.server, server
+            before, self.server, self._file = self.server, server, file
             self.why = "" if is_up else "It does not come up: see its log."
         else:
             before = server
@@ -123,46 +157,90 @@ class Master:
             self._context.say(f"{self.name}: {self.why}")
         if before is not None:
             self._end(before)
+        if file is not None:
+            _remove_versions(file, self._file)
         return is_up
 
     async def stop(self) -> None:
         """Stop it, and wait for those before it."""
+        if self._apologizing is not None:
+            self._apologizing.cancel()
+            await asyncio.wait((self._apologizing,))
+            self._apologizing = None
         if self.server is not None:
             server, self.server = self.server, None
             self._end(server)
         if self._ending:
             await asyncio.wait(self._ending)
+        if self._file is not None:
+            self._file.unlink(missing_ok=True)
 
-    def pids(self) -> list[int]:
-        """Return the pids of the master and of what it has forked; none when it does not run."""
+    def status(self) -> Status:
+        """Return what runs: the pid is its own, the memory that of what it has forked, too."""
+        pids = self._pids()
+        sizes = [size for pid in pids if (size := private_bytes(pid)) is not None]
+        return Status(
+            instance=self.name,
+            state=self._state,
+            pid=pids[0] if pids else None,
+            memory=sum(sizes) if sizes else None,
+            restarts=self.server.process.restarts if self.server else 0,
+            note=self.why,
+        )
+
+    def _pids(self) -> list[int]:
         process = self.server.process if self.server else None
         if process is None or process.pid is None or not process.is_running:
             return []
         return [process.pid, *_children(process.pid)]
 
-    def memory(self) -> int | None:
-        """Return what all of them really own, in bytes; None where that is not told."""
-        sizes = [size for pid in self.pids() if (size := private_bytes(pid)) is not None]
-        return sum(sizes) if sizes else None
-
     @property
-    def state(self) -> str:
-        """Return its state, as `sitefleet.hosting.context.Status` has it."""
+    def _state(self) -> str:
         if self.server is None:
             return "idle"
         if self.server.is_ready:
             return "running"
         return "failing" if self.why or self.server.process.restarts else "starting"
 
-    @property
-    def restarts(self) -> int:
-        """Return how often its process was started again."""
-        return self.server.process.restarts if self.server else 0
+    async def _apologize(self) -> None:
+        """Answer who waits for a server that ends each time that it is started."""
+        while True:
+            await asyncio.sleep(APOLOGY)
+            process = self.server.process if self.server else None
+            if process is None or process.is_running or process.failures < HOPELESS:
+                continue
+            copies = [copy for number in self._descriptors if (copy := _copy(*number)) is not None]
+            try:
+                with suppress(OSError):  # no descriptor is left: perhaps the next time
+                    await apologize(copies, APOLOGY)
+            finally:
+                for copy in copies:
+                    os.close(copy)
 
     def _end(self, server: Server) -> None:
         task = asyncio.create_task(server.stop())
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
+
+
+def _remove_versions(one: Path, kept: Path | None) -> None:
+    stem, _, _ = one.stem.rpartition(".")
+    for path in one.parent.glob(f"{stem}.{'?' * 8}{one.suffix}"):
+        if path != kept:
+            path.unlink(missing_ok=True)
+
+
+def _copy(number: int, inode: int) -> int | None:
+    """Return a copy of a descriptor; None where it was closed, though another may be that now."""
+    try:
+        copy = os.dup(number)
+    except OSError:
+        return None
+    if os.fstat(copy).st_ino == inode:
+        os.set_blocking(copy, False)  # whatever the server has made of it
+        return copy
+    os.close(copy)
+    return None
 
 
 def _children(pid: int) -> list[int]:

@@ -6,22 +6,49 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from sitefleet.hosting.control import USAGE, Refused
+from sitefleet.hosting.fleet import DEDICATED
+from sitefleet.hosting.logs import OWN
 
 if TYPE_CHECKING:
     from sitefleet.hosting.plan import Plan
 
+#: The router, whatever it is.
+ROUTER = "router"
+#: What a fleet that runs has in any case, beside instances.
+PROCESSES = (ROUTER, OWN, "reader")
 
-def find_key(plan: Plan, word: str, others: tuple[str, ...] = ()) -> str:
+
+def find_key(plan: Plan, word: str, others: tuple[str, ...] = (), command: str = "logs") -> str:
     """Return the key of the instance that a slug, an id or a key means, or one of ``others``.
 
-    Raises Refused, with the nearest name there is.
+    Raises Refused: with the nearest name there is, or for a shared site with what to ask for.
     """
     known = {decision.site.slug: decision.instance for decision in plan.decisions}
     known |= {str(decision.site.id): decision.instance for decision in plan.decisions}
-    known |= {name: name for name in (*(one.key for one in plan.instances), *others)}
+    shared = {slug: "shared" for slug, _ in plan.fleet.examples} | {
+        word: decision.instance
+        for decision in plan.decisions
+        if decision.mode != DEDICATED
+        for word in (decision.site.slug, str(decision.site.id))
+    }
+    names = {name: name for name in (*(one.key for one in plan.instances), *others)}
+    known = {**shared, **known, **names}
+    if word in shared and word not in names:
+        raise Refused(f"{word} is shared: sitefleet {command} {shared[word]}.")
     if word in known:
         return known[word]
     near = get_close_matches(word, known, 1)
     hint = f" Did you mean {near[0]}?" if near else " See sitefleet status --all."
     message = f"There is no dedicated site and no process {word!r}.{hint}"
     raise Refused(message, USAGE)
+
+
+def name_of(plan: Plan, key: str) -> str:
+    """Return the slug of a dedicated site by the key of its instance; any other key as it is."""
+    return next((one.slug for one in plan.dedicated if one.key == key), key)
+
+
+def log_of(plan: Plan, name: str) -> str:
+    """Return the name of a log: that of the router is the name of its program."""
+    router = plan.fleet.serving.router
+    return router if name == ROUTER and router != "asyncio" else name

@@ -25,6 +25,15 @@ OTHER_NAMES = {
 INTERFACES = ("wsgi", "asgi")
 DAY = 86_400
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+_RESERVED = re.compile(
+    r"SITE_ID|SITEFLEET_.*|DJANGO_.*|PYTHON.*|LD_.*|PATH|HOME|IFS|ENV|BASH_ENV|GUNICORN_.*"
+    r"|UWSGI_.*|GRANIAN_.*|GCONV_PATH|OPENSSL_.*"
+)
+
+
+def is_reserved(name: object) -> bool:
+    """Tell whether a variable decides which code runs, and for which site: rows may not set it."""
+    return isinstance(name, str) and _RESERVED.fullmatch(name) is not None
 
 
 class InvalidOptions(ValueError):
@@ -104,20 +113,27 @@ def _why_not_variables(value: Any) -> str:
         and text.isprintable()
         for name, text in value.items()
     )
+    if isinstance(value, dict) and (bad := next(filter(is_reserved, value), "")):
+        return f"cannot set {bad}: it would decide what code runs"
     return "" if good else 'is a dictionary of text, such as {"FLAVOUR": "mild"}'
 
 
 MOST_PATHS = 50
 LONGEST_TEXT = 1000
 _PATH = re.compile(r"/[!-~]{0,500}")
+#: The lowest and the highest value of options that are numbers.
+RANGES = {
+    "workers": (1, 64),
+    "threads": (1, 64),
+    "timeout": (1, DAY),
+    "max_requests": (0, 10_000_000),
+    "memory_limit": (0, 1_048_576),
+    "idle": (0, DAY),
+    "niceness": (0, 19),
+}
+UNITS = {"timeout": " of seconds", "memory_limit": " of megabytes", "idle": " of seconds"}
 RULES: dict[str, Callable[[Any], str]] = {
-    "workers": _number(1, 64, ""),
-    "threads": _number(1, 64, ""),
-    "timeout": _number(1, DAY, " of seconds"),
-    "max_requests": _number(0, 10_000_000, ""),
-    "memory_limit": _number(0, 1_048_576, " of megabytes"),
-    "idle": _number(0, DAY, " of seconds"),
-    "niceness": _number(0, 19, ""),
+    **{name: _number(*both, UNITS.get(name, "")) for name, both in RANGES.items()},
     "interface": _why_not_interface,
     "warm_up": _why_not_paths,
     "environment": _why_not_variables,

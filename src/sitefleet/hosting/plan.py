@@ -115,19 +115,22 @@ def code_group(options: Options) -> str:
 def _decide(site: Site, driver: str) -> Decision:
     if site.mode != DEDICATED:
         if site.options.interface == "asgi" and site.names:
-            return Decision(site, "shared", SHARED_ASGI, "shared, and wants ASGI")
-        return Decision(site, "shared", "shared", "shared")
+            return Decision(site, "shared", SHARED_ASGI, f"{site.mode_by}, and it wants ASGI")
+        reason = _why_asleep(site) or site.mode_by
+        return Decision(site, "shared", "shared", reason)
     if reason := _why_not_dedicated(site):
         return Decision(site, "shared", "shared", reason)
     if driver == "uwsgi" and site.options.interface == "asgi":
         return Decision(site, "shared", SHARED_ASGI, "it wants ASGI, which uWSGI does not speak")
-    why = "dedicated"
+    why = site.mode_by
     if site.options.environment:
         why += ", with an environment of its own"
     return Decision(site, DEDICATED, instance_key(site.id), why)
 
 
+def _why_asleep(site: Site) -> str:
+    return f"it is {site.state}: nothing of it runs" if site.state in ASLEEP else ""
+
+
 def _why_not_dedicated(site: Site) -> str:
-    if site.state in ASLEEP:
-        return f"it is {site.state}: nothing of it runs"
-    return site.shared_because or ("" if site.names else "it has no host here")
+    return _why_asleep(site) or site.shared_because or ("" if site.names else "it has no host here")

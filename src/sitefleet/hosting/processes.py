@@ -13,14 +13,16 @@ import os
 import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
+from errno import EBADF
 from signal import SIGKILL, SIGTERM, Signals
 from time import monotonic, time
 from typing import TYPE_CHECKING
 
+from sitefleet.hosting.logs import speaker_of
 from sitefleet.hosting.pipes import open_pipe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
     from sitefleet.hosting.logs import Logs
 
@@ -46,8 +48,14 @@ class Process:
     descriptors: tuple[int, ...] = ()
     """Open files that it inherits, under the same numbers."""
     cwd: str | None = None
+    speaks_for: Collection[str] = ()
+    """Instances that it serves, where it has several and marks its lines: see `logs`."""
     restarts: int = 0
+    """Those that nobody has asked for."""
+    failures: int = 0
+    """How often in a row it has ended soon after it was started."""
     pid: int | None = None
+    """Of the process and of its group; None while none runs: the number may be another's then."""
     started: float = 0.0
     """Seconds since 1970."""
     _task: asyncio.Task[None] | None = None
@@ -56,9 +64,11 @@ class Process:
     _lines: asyncio.StreamReader | None = None
     _pipe: asyncio.BaseTransport | None = None
     _replaced: bool = False
+    _inherited: list[tuple[int, int]] = field(default_factory=list)
 
     async def start(self) -> None:
         """Start it. Raises OSError where there is no such program."""
+        self._inherited = _identify(self.descriptors)
         await self._spawn()
         self._task = asyncio.create_task(self._keep(), name=f"keep {self.name}")
 
@@ -99,6 +109,9 @@ class Process:
         return self._task is not None and not self._stopping.is_set()
 
     async def _spawn(self) -> None:
+        if _identify(self.descriptors) != self._inherited:
+            # A number that was closed meanwhile may be that of another site's socket by now.
+            raise OSError(EBADF, "what it inherits was closed")
         # A pipe of our own: with one of asyncio, before Python 3.13, the end of a process is told
         # when all that it has forked have closed the pipe.
         self._lines, self._pipe, write_end = await open_pipe(LONGEST_LINE)
@@ -122,18 +135,19 @@ class Process:
         self.pid, self.started = self._running.pid, time()
 
     async def _keep(self) -> None:
-        failures = 0
         while True:
             well_after = monotonic() + WELL_AFTER
             code = await self._watch()
             if self._stopping.is_set():
                 return
-            failures = 0 if monotonic() > well_after or self._replaced else failures + 1
-            if not self._replaced:
+            is_well = monotonic() > well_after or self._replaced
+            self.failures = 0 if is_well else self.failures + 1
+            was_ordered, self._replaced = self._replaced, False
+            if not was_ordered:
                 self.logs.write(self.name, f"ended ({describe_exit(code)}), is started again")
-            self._replaced = False
-            if not await self._start_again(failures):
+            if not await self._start_again(self.failures):
                 return
+            self.restarts += not was_ordered
 
     async def _start_again(self, failures: int) -> bool:
         while True:
@@ -148,7 +162,6 @@ class Process:
                 self.logs.write(self.name, f"cannot be started: {error}")
                 failures = len(BACKOFF)
                 continue
-            self.restarts += 1
             if self._stopping.is_set():  # meanwhile, when there was nothing to send a signal to
                 self.signal(SIGTERM)
             return True
@@ -161,6 +174,7 @@ class Process:
         reading = asyncio.create_task(self._read(self._lines))
         code = await self._running.wait()
         self._kill_group()  # what it has forked ends with it
+        self.pid = None
         await asyncio.wait((reading,), timeout=LAST_LINES)
         reading.cancel()
         self._pipe.close()
@@ -174,12 +188,29 @@ class Process:
                 data = b"... (a line that is too long)"
             if not data:
                 return
-            self.logs.write(self.name, data.decode("utf-8", "backslashreplace").rstrip("\r\n"))
+            line = data.decode("utf-8", "backslashreplace").rstrip("\r\n")
+            self.logs.write(*speaker_of(line, self.name, self.speaks_for))
 
     def _kill_group(self) -> None:
         if self.pid is not None:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, SIGKILL)
+
+
+async def wait_for_all(*works: Awaitable[object]) -> None:
+    """Wait until all of them have ended, though one has failed; raise what the first one raised.
+
+    After `asyncio.gather` the others would go on, beside whatever is tried next.
+    """
+    for result in await asyncio.gather(*works, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
+
+
+def _identify(descriptors: Iterable[int]) -> list[tuple[int, int]]:
+    """Return what open files are, whatever their numbers. Raises OSError where one is closed."""
+    found = map(os.fstat, descriptors)
+    return [(status.st_dev, status.st_ino) for status in found]
 
 
 def describe_exit(code: int) -> str:

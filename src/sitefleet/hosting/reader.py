@@ -23,15 +23,16 @@ LONGEST = 2**28
 PATIENCE = 60.0
 
 
-async def read_once(project: Project) -> Fleet:
-    """Return the fleet as it is now.
+async def read_once(project: Project, *, everything: bool = False) -> Fleet:
+    """Return the fleet as it is now; with ``everything``, plain shared sites too, up to a number.
 
     Raises SiteError with what the project says where it cannot be loaded or its database does not
     answer.
     """
     lines, pipe, write_end = await open_pipe(LONGEST)
+    how = ["--once", "--all"] if everything else ["--once"]
     process = await asyncio.create_subprocess_exec(
-        *(project.python, "-m", MODULE, "--fd", str(write_end), "--once"),
+        *(project.python, "-m", MODULE, "--fd", str(write_end), *how),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -76,6 +77,8 @@ class Reader:
             "reader", self._context.python(MODULE, *arguments), descriptors=(write_end,)
         )
         await self.process.start()
+        # For each later one what it finds is a change, which servers may not know of yet.
+        self.process.argv = [*self.process.argv, "--again"]
 
     async def next(self) -> Fleet:
         """Wait for a fleet, and return it."""

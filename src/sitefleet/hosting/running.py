@@ -13,16 +13,19 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from sitefleet.exceptions import SiteError
-from sitefleet.hosting.budget import make_budget, raise_limit
+from sitefleet.hosting.budget import make_budget
 from sitefleet.hosting.control import Answer, Control, Refused
-from sitefleet.hosting.logs import Logs
-from sitefleet.hosting.naming import find_key
+from sitefleet.hosting.logs import OWN, Logs
+from sitefleet.hosting.missing import why_missing
+from sitefleet.hosting.naming import ROUTER, find_key, log_of, name_of
+from sitefleet.hosting.open_files import raise_limit
 from sitefleet.hosting.plan import make_plan
 from sitefleet.hosting.probing import wait_until_it_accepts
 from sitefleet.hosting.reader import read_once
 from sitefleet.hosting.run_dir import run_dir_of
 from sitefleet.hosting.supervisor import Supervisor, describe, override
-from sitefleet.hosting.telling import tell_plan, tell_status
+from sitefleet.hosting.telling import tell_status
+from sitefleet.hosting.trial import find_mistake
 from sitefleet.hosting.watching import changes
 
 if TYPE_CHECKING:
@@ -51,14 +54,22 @@ class Hooks:
     """A line of a process."""
     ready: Callable[[Plan], None]
     progress: Callable[[int, int, str], None]
+    fail: Callable[[str], None]
+    """A mistake in the project that is served all the same."""
 
 
 STEPS = 4
 
 
-async def read_plan(project: Project, wishes: Wishes) -> Plan:
-    """Return what is to run. Raises SiteError."""
-    return make_plan(override(await read_once(project), wishes.serving))
+#: Seconds within which a second SIGTERM is part of the first: a service manager and a shell may
+#: both send one.
+SAME_SIGNAL = 1.0
+
+
+async def read_plan(project: Project, wishes: Wishes, *, everything: bool = False) -> Plan:
+    """Return what is to run; with ``everything``, plain shared sites too. Raises SiteError."""
+    fleet = await read_once(project, everything=everything)
+    return make_plan(override(fleet, wishes.serving))
 
 
 class Run:
@@ -71,11 +82,12 @@ class Run:
         self.logs: Logs
         self._tasks: set[asyncio.Task[Any]] = set()
         self._on_terminal = is_terminal()
+        self._told_to_stop_at = -SAME_SIGNAL
 
     async def run(self) -> None:
         """Run the fleet until it is told to stop. Raises SiteError where it cannot be started."""
         self.hooks.progress(0, STEPS, "the project")
-        plan = await read_plan(self.project, self.wishes)
+        plan, mistake = await self._look()
         if warning := raise_limit(make_budget(plan)):
             self.hooks.say(warning)
         run_dir = run_dir_of(self.project.root, self.wishes.run_dir or plan.fleet.serving.run_dir)
@@ -84,6 +96,7 @@ class Run:
         self.logs = Logs(run_dir, lambda name, line: self.hooks.show(name, line, self.plan))
         self.supervisor = Supervisor(self.project, run_dir, self.logs, plan)
         self.supervisor.overridden = self.wishes.serving
+        self.supervisor.mistake = mistake
         control = Control(run_dir.control, self._actions())
         self._listen_to_signals()
         try:
@@ -95,6 +108,25 @@ class Run:
         finally:
             await self._end(control)
             run_dir.unlock()
+
+    async def _look(self) -> tuple[Plan, str]:
+        """Return what is to run, and what is wrong with the code where DEBUG lets it be tried.
+
+        Raises SiteError where something is missing, and for broken code without DEBUG.
+        """
+        trial = asyncio.create_task(find_mistake(self.project))
+        try:
+            plan = await read_plan(self.project, self.wishes)
+            if missing := why_missing(plan, self.project):
+                raise SiteError(missing)
+            mistake = await trial
+        finally:
+            trial.cancel()
+            await asyncio.wait((trial,))
+        if mistake and not plan.fleet.debug:
+            message = f"The project cannot be served: {mistake}"
+            raise SiteError(message)
+        return plan, mistake
 
     @property
     def plan(self) -> Plan:
@@ -114,6 +146,8 @@ class Run:
                 self.supervisor.context.say(told)
         self.hooks.progress(STEPS, STEPS, "ready")
         self.hooks.ready(self.plan)
+        if self.supervisor.mistake:
+            self.hooks.fail(f"Requests fail until this is mended: {self.supervisor.mistake}")
         self._go_on(self.supervisor.follow())
         watched = self.wishes.code_reload
         if self.plan.fleet.debug if watched is None else watched:
@@ -133,12 +167,12 @@ class Run:
             await task
         return False
 
-    def _go_on(self, work: Coroutine[Any, Any, None]) -> None:
+    def _go_on(self, work: Coroutine[Any, Any, object]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self.supervisor.context.say(f"A part of the supervisor has ended: {describe(error)}")
@@ -161,19 +195,19 @@ class Run:
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._stop)
+            loop.add_signal_handler(number, self._stop, number)
         loop.add_signal_handler(signal.SIGHUP, self._hang_up)
 
     def _hang_up(self) -> None:
         if self._on_terminal and not is_terminal():  # it was closed, and nobody sees this
             self.stopping.set()
         else:
-            self._go_on(self._reload_all())
+            self._go_on(self.supervisor.reload())
 
-    async def _reload_all(self) -> None:
-        await self.supervisor.reload()
-
-    def _stop(self) -> None:
+    def _stop(self, number: int) -> None:
+        if number == signal.SIGTERM and monotonic() < self._told_to_stop_at + SAME_SIGNAL:
+            return
+        self._told_to_stop_at = monotonic()
         if self.stopping.is_set():
             self.hooks.say("Killed.")
             self.supervisor.kill()
@@ -184,33 +218,43 @@ class Run:
     def _actions(self) -> dict[str, Callable[[Answer], Coroutine[Any, Any, Answer]]]:
         return {
             "status": self._tell_status,
-            "plan": self._tell_plan,
             "reload": self._reload,
             "stop": self._told_to_stop,
             "find": self._find,
+            "names": self._names,
         }
 
     async def _tell_status(self, _asked: Answer) -> Answer:
         rows = await self.supervisor.status()
         uptime = monotonic() - self.supervisor.started
-        return tell_status(self.plan, rows, uptime, self.supervisor.context)
-
-    async def _tell_plan(self, _asked: Answer) -> Answer:
-        return tell_plan(self.plan)
+        mistake = self.supervisor.mistake
+        note = f"the code as it is now does not load: {mistake}" if mistake else ""
+        return tell_status(self.plan, rows, uptime, self.supervisor.context, note)
 
     async def _reload(self, asked: Answer) -> Answer:
-        site = asked.get("site", "")
-        key = find_key(self.plan, site) if site else ""
+        site = str(asked.get("site", ""))
+        key = find_key(self.plan, site, self._processes(), "reload") if site else ""
         if reason := await self.supervisor.reload(key):
             raise Refused(f"Not reloaded, the code before goes on: {reason}")
-        return {"reloaded": key or "all"}
+        return {"reloaded": name_of(self.plan, key) or "all"}
 
     async def _told_to_stop(self, _asked: Answer) -> Answer:
         self.stopping.set()
         return {"stopping": os.getpid()}
 
     async def _find(self, asked: Answer) -> Answer:
-        return {"key": find_key(self.plan, str(asked.get("site")), tuple(asked.get("others", ())))}
+        others = (*map(str, asked.get("others", ())), *self._processes())
+        key = find_key(self.plan, str(asked.get("site")), others)
+        return {"key": log_of(self.plan, key)}
+
+    async def _names(self, _asked: Answer) -> Answer:
+        keys = (one.key for one in self.plan.instances)
+        return {"names": [log_of(self.plan, key) for key in (OWN, *keys, *self._processes())]}
+
+    def _processes(self) -> tuple[str, ...]:
+        """Return the names of what runs beside the instances."""
+        kept = (process.name for process in self.supervisor.context.processes if process.is_kept)
+        return (ROUTER, *kept)
 
 
 def is_terminal() -> bool:

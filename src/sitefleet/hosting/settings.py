@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from sitefleet.hosting.fleet import DRIVERS, MODES, ROUTERS, SHARED_SERVERS, Serving
-from sitefleet.hosting.options import InvalidOptions, clean_options
+from sitefleet.hosting.options import InvalidOptions, clean_options, is_reserved
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,6 +68,10 @@ def _why_not_text(value: Any) -> str:
     return "" if isinstance(value, str) else "is a text"
 
 
+def _why_not_bool(value: Any) -> str:
+    return "" if isinstance(value, bool) else "is True or False"
+
+
 def _why_not_dict(value: Any) -> str:
     return "" if isinstance(value, dict) else 'is a dictionary, such as {"workers": 2}'
 
@@ -76,7 +80,10 @@ def _why_not_names(value: Any) -> str:
     good = isinstance(value, (list, tuple)) and all(
         isinstance(name, str) and name.isidentifier() and name.isupper() for name in value
     )
-    return "" if good else 'is a list of variables, such as ["FLAVOUR"]'
+    if not good:
+        return 'is a list of variables, such as ["FLAVOUR"]'
+    bad = next(filter(is_reserved, value), "")
+    return f"cannot have {bad}: rows of the database would decide what code runs" if bad else ""
 
 
 def _why_not_networks(value: Any) -> str:
@@ -110,5 +117,6 @@ _RULES: dict[str, Callable[[Any], str]] = {
     "environment": _why_not_names,
     "trusted_proxies": _why_not_networks,
     "cgroup": _why_not_text,
+    "immortal": _why_not_bool,
     "raw": _why_not_raw,
 }

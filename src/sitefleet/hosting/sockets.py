@@ -6,9 +6,13 @@ restart nor a crash of a server loses a request.
 
 from __future__ import annotations
 
+import errno
 import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING
+
+from sitefleet.exceptions import SiteError
+from sitefleet.hosting.settings import parse_bind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -72,3 +76,38 @@ class Sockets:
             made.close()
             raise
         return made
+
+
+def listen(bind: str) -> socket.socket:
+    """Return a socket that listens on ``host:port``. Raises SiteError, which says what to do."""
+    host, port = parse_bind(bind) or ("", -1)
+    if port < 0:
+        message = f'{bind!r} is no host and port, such as "127.0.0.1:8000".'
+        raise SiteError(message)
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        made = socket.socket(family, kind, protocol)
+        try:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            made.bind(address)
+            made.listen(BACKLOG)
+            made.setblocking(False)  # noqa: FBT003 - its name says what is false
+        except OSError:
+            made.close()
+            raise
+    except OSError as error:
+        raise SiteError(_why_not(bind, error)) from error
+    return made
+
+
+def _why_not(bind: str, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"Something listens on {bind} already. Stop it (`ss -ltnp` shows which process it"
+            " is), or name another address by --bind."
+        )
+    return f"Cannot listen on {bind}: {error.strerror}. Name another address by --bind."

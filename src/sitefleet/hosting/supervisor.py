@@ -7,6 +7,7 @@ goes wrong with one of them, with a site or with the database ends it.
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -15,14 +16,17 @@ from sitefleet.exceptions import SiteError
 from sitefleet.hosting.context import Context, Status
 from sitefleet.hosting.drivers import make_driver, make_shared
 from sitefleet.hosting.leftovers import end_leftovers, kill_leftovers
+from sitefleet.hosting.memory import private_bytes
+from sitefleet.hosting.naming import ROUTER, name_of
 from sitefleet.hosting.plan import Plan, make_plan
+from sitefleet.hosting.processes import wait_for_all
 from sitefleet.hosting.reader import Reader
 from sitefleet.hosting.routers import NEED_PORTS, make_router
 from sitefleet.hosting.sockets import Sockets
 from sitefleet.hosting.trial import find_mistake
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Collection
+    from collections.abc import AsyncIterator, Awaitable, Collection, Iterable, Mapping
 
     from sitefleet.hosting.fleet import Fleet, Serving
     from sitefleet.hosting.logs import Logs
@@ -31,6 +35,8 @@ if TYPE_CHECKING:
 
 #: Seconds after which a change that could not be made is tried again.
 AGAIN = (1.0, 2.0, 5.0, 10.0)
+#: Seconds after which a change is told to take long: more than a driver waits for a project.
+LATE = 180.0
 #: What of the settings takes effect at the next `sitefleet up` only.
 AT_START = ("driver", "router", "server", "bind", "run_dir")
 
@@ -40,6 +46,8 @@ class Supervisor:
 
     overridden: Collection[str] = ()
     """What the command line says, whatever the settings do."""
+    mistake = ""
+    """Why the code as it is now cannot be loaded, as far as it was tried."""
 
     def __init__(self, project: Project, run_dir: RunDir, logs: Logs, plan: Plan) -> None:
         serving = plan.fleet.serving
@@ -56,13 +64,14 @@ class Supervisor:
 
     async def start(self) -> None:
         """Start all of it, servers before who leads to them. Raises SiteError, OSError."""
-        if ended := end_leftovers(self.context.run_dir.root):
+        if ended := await end_leftovers(self.context.run_dir.root):
             self.context.say(f"Ended {ended} processes that an earlier fleet had left running.")
-        for instance in self.plan.instances:
-            self.context.sockets.address(instance.key)
-        await self.reader.start()
-        await asyncio.gather(self.shared.apply(self.plan), self.driver.apply(self.plan))
-        await self.router.start(self.plan)
+        async with self._changing:  # `reload` can be asked for already
+            for instance in self.plan.instances:
+                self.context.sockets.address(instance.key)
+            await self.reader.start()
+            await self._apply_servers(self.plan)
+            await self.router.start(self.plan)
 
     async def follow(self) -> None:
         """Follow the changes of the fleet, for ever."""
@@ -82,22 +91,41 @@ class Supervisor:
 
     async def reload(self, key: str = "") -> str:
         """Let an instance, or all, run the code as it is now; return why not, if it cannot."""
-        if mistake := await find_mistake(self.context.project):
-            self.context.say(f"Not reloaded, the code before goes on: {mistake}")
-            return mistake
+        is_forked = key in {one.key for one in self.plan.dedicated} and self._forks
+        if not is_forked:  # else it runs the code that its parent has loaded
+            self.mistake = await find_mistake(self.context.project)
+            if self.mistake:
+                self.context.say(f"Not reloaded, the code before goes on: {self.mistake}")
+                return self.mistake
         async with self._changing:
-            if not key:
-                self.reader.restart()
-            on_shared = not key or key in {instance.key for instance in self.plan.shared}
-            parts: list[Awaitable[None]] = [self.shared.reload(key)] if on_shared else []
-            if not key or not on_shared:
-                parts.append(self.driver.reload(key))
+            parts = self._reloads(key)
             for result in await asyncio.gather(*parts, return_exceptions=True):
                 if isinstance(result, Exception):
                     self.context.say(f"Not reloaded: {describe(result)}")
                     return describe(result)
-        self.context.say(f"Reloaded {key or 'all'}.")
+        self.context.say(f"Reloaded {name_of(self.plan, key) or 'all'}.")
         return ""
+
+    def _reloads(self, key: str) -> list[Awaitable[None]]:
+        """Return what is to be waited for; the key is that of an instance, or names a process."""
+        if not key:
+            self.reader.restart()
+            return [self.shared.reload(), self.driver.reload()]
+        if key in {one.key for one in self.plan.shared}:
+            return [self.shared.reload(key)]
+        if key in {one.key for one in self.plan.dedicated}:
+            return [self.driver.reload(key)]
+        if key == "reader":
+            self.reader.restart()
+            return []
+        if key in {ROUTER, self.plan.fleet.serving.router}:
+            reload = getattr(self.router, "reload", None)
+            return [reload()] if reload else [_refuse(f"{key} takes its routes as they change.")]
+        return [self.driver.reload()]  # a process of several sites
+
+    @property
+    def _forks(self) -> bool:
+        return self.plan.fleet.serving.driver == "zygote"
 
     async def status(self) -> list[Status]:
         """Return what runs: instances, and the processes behind them that no driver speaks of."""
@@ -107,11 +135,15 @@ class Supervisor:
                 rows += await getattr(self, name).status()
             except Exception as error:  # noqa: BLE001 - the others have something to say
                 rows.append(Status(name, "failing", note=describe(error)))
+        _fill_in(rows, self.router.counts())
         told = {row.pid for row in rows}
         for process in self.context.processes:
             if process.is_kept and process.pid not in told:
                 state = "running" if process.is_running else "starting"
-                rows.append(Status(process.name, state, process.pid, restarts=process.restarts))
+                memory = private_bytes(process.pid)
+                rows.append(
+                    Status(process.name, state, process.pid, memory, restarts=process.restarts)
+                )
         return rows
 
     async def stop(self) -> None:
@@ -121,19 +153,21 @@ class Supervisor:
             for result in results:
                 if isinstance(result, Exception):
                     self.context.say(f"While stopping: {describe(result)}")
+        # Who was stopped while it started something has not got to know of that.
+        kept = [process for process in self.context.processes if process.is_kept]
+        await asyncio.gather(*(process.stop() for process in kept))
         self.context.sockets.close()
 
     def kill(self) -> None:
         """End all processes at once."""
         for process in self.context.processes:
             process.kill()
-        kill_leftovers(
-            self.context.run_dir.root
-        )  # what those had started, in sessions of their own
+        kill_leftovers(self.context.run_dir.root)  # what has a session of its own
 
     def _plan(self, fleet: Fleet) -> Plan:
         running = self.plan.fleet.serving
         wished = {name: getattr(running, name) for name in AT_START}
+        wished |= _of_programs(running, fleet.serving)
         later = {
             name
             for name, value in wished.items()
@@ -146,18 +180,30 @@ class Supervisor:
 
     async def _try(self, plan: Plan) -> bool:
         try:
-            async with self._changing:
+            async with self._changing, self._said_when_late():
                 await self._apply(plan)
         except Exception as error:  # noqa: BLE001 - the fleet goes on as it was
             self.context.say(f"A change could not be made, it is tried again: {describe(error)}")
             return False
         return True
 
+    @asynccontextmanager
+    async def _said_when_late(self) -> AsyncIterator[None]:
+        """Say so when the block takes very long; to leave it half done would be worse."""
+        text = f"A change has taken {LATE:g} seconds so far, and others wait: sitefleet status."
+        late = asyncio.get_running_loop().call_later(LATE, self.context.say, text)
+        try:
+            yield
+        finally:
+            late.cancel()
+
     async def _apply(self, plan: Plan) -> None:
         """Make the plan that of the servers: listen, lead there, and only then take away."""
-        if (plan.instances, plan.decisions) == (self.plan.instances, self.plan.decisions):
+        if _what_counts(plan) == _what_counts(self.plan):
             self.plan = plan
             return
+        for instance in plan.instances:  # first: without room for one nothing is changed
+            self.context.sockets.address(instance.key)
         kept = {instance.key for instance in plan.instances}
         leaving = tuple(one for one in self.plan.dedicated if one.key not in kept)
         # The shared server stays as it is until nothing is led to what leaves it.
@@ -172,7 +218,7 @@ class Supervisor:
         self.plan = plan
 
     async def _apply_servers(self, plan: Plan) -> None:
-        await asyncio.gather(self.shared.apply(plan), self.driver.apply(plan))
+        await wait_for_all(self.shared.apply(plan), self.driver.apply(plan))
 
     def _tell(self, plan: Plan) -> None:
         before = {one.key: one for one in self.plan.instances}
@@ -185,6 +231,34 @@ class Supervisor:
         parts = [f"{what} {few(keys)}" for what, keys in told.items() if keys]
         if parts:
             self.context.say(f"The fleet has changed: {'; '.join(parts)}.")
+
+
+def _what_counts(plan: Plan) -> tuple[object, ...]:
+    """Return what of a plan drivers and routers go by."""
+    return plan.instances, plan.decisions, plan.fleet.serving
+
+
+def _of_programs(running: Serving, wanted: Serving) -> dict[str, Any]:
+    """Return settings of a router that is a program: it reads its configuration at its start."""
+    router = running.router
+    if router == "asyncio":
+        return {}
+    raw = {name: lines for name, lines in wanted.raw.items() if name != router}
+    if router in running.raw:
+        raw[router] = running.raw[router]
+    return {"trusted_proxies": running.trusted_proxies, "raw": raw}
+
+
+def _fill_in(rows: Iterable[Status], counts: Mapping[str, tuple[int, float]]) -> None:
+    """Take from the router's counts what a driver cannot tell."""
+    for row in rows:
+        requests, last = counts.get(row.instance, (None, None))
+        row.requests = requests if row.requests is None else row.requests
+        row.last_request = last if row.last_request is None else row.last_request
+
+
+async def _refuse(why: str) -> None:
+    raise SiteError(why)
 
 
 MANY = 5

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from sitefleet.hosting.budget import cost_of, make_budget
 from sitefleet.hosting.context import Status
+from sitefleet.hosting.fleet import ROUTERS
 from sitefleet.hosting.logs import OWN
 from sitefleet.hosting.memory import private_bytes
+from sitefleet.hosting.naming import ROUTER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
     from sitefleet.hosting.context import Context
     from sitefleet.hosting.plan import Instance, Plan
@@ -32,6 +34,7 @@ def tell_plan(plan: Plan) -> dict[str, Any]:
         "format": fleet.format,
         "generation": fleet.generation,
         "shared_sites": fleet.shared_count,
+        "unlisted": fleet.shared_count + len(plan.dedicated) - len(plan.decisions),
         "servers": [_instance(instance, serving.driver) for instance in plan.shared],
         "sites": [
             {
@@ -71,20 +74,28 @@ def _instance(instance: Instance, driver: str) -> dict[str, Any]:
     }
 
 
+#: In this order; other processes follow, and sites as their driver tells them.
+FIRST = (OWN, ROUTER, *ROUTERS, "shared", "shared-asgi", "reader", "zygote")
+
+
+def _rank(name: str, sites: Container[str]) -> int:
+    if name in sites:
+        return len(FIRST) + 1
+    return FIRST.index(name) if name in FIRST else len(FIRST)
+
+
 def tell_status(
-    plan: Plan, rows: Iterable[Status], uptime: float, context: Context
+    plan: Plan, rows: Iterable[Status], uptime: float, context: Context, note: str = ""
 ) -> dict[str, Any]:
-    """Return what runs."""
+    """Return what runs, that of the fleet as a whole first; ``note`` is said of the fleet."""
     sites = {instance.key: instance for instance in plan.dedicated}
-    own = Status(OWN, "running", os.getpid(), private_bytes(os.getpid()))
+    own = Status(OWN, "running", os.getpid(), private_bytes(os.getpid()), note=note)
     processes = []
-    for row in (own, *rows):
+    for row in sorted((own, *rows), key=lambda row: _rank(row.instance, sites)):
         site = sites.get(row.instance)
-        memory = row.memory if row.memory is not None else private_bytes(row.pid)
         processes.append(
             {
                 **asdict(row),
-                "memory": memory,
                 "site": site.site if site else None,
                 "slug": site.slug if site else None,
             }

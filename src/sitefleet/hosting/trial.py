@@ -1,4 +1,7 @@
-"""Whether the code of a project can be loaded: tried in a process of its own, before a reload."""
+"""Whether the code of a project can be loaded: tried in a process of its own.
+
+Before a start, and before each reload.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +29,11 @@ async def find_mistake(project: Project) -> str:
     try:
         said, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
     except TimeoutError:
-        with suppress(ProcessLookupError):
-            process.kill()
         return f"it takes longer than {PATIENCE:.0f} seconds to load."
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()  # else its end is told to a loop that is closed
     lines = said.decode(errors="replace").splitlines()
     return (lines[-1] if lines else "it ends without a word.") if process.returncode else ""

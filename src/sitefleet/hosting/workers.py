@@ -46,12 +46,23 @@ CLASSES = {
     "gthread": ("gunicorn.workers.gthread", "ThreadWorker"),
     "asgi": ("gunicorn.workers.gasgi", "ASGIWorker"),
 }
-#: A configuration that `preload` has made: it costs each forked process two megabytes otherwise.
+#: What `preload` has made: each forked process owns two megabytes more where it does so itself.
 _made: dict[str, Any] = {}
 #: gunicorn's upper limit for the first line of a request, in bytes.
 LONGEST_REQUEST_LINE = 8190
-#: The peer is always a router of ours: at a unix socket, or on this machine.
-ROUTERS = "127.0.0.1,::1"
+#: What is the same for all sites, see `settings_for`.
+FIXED: dict[str, Any] = {
+    "keepalive": 0,
+    "limit_request_line": LONGEST_REQUEST_LINE,
+    # The peer is always a router of ours: at a unix socket, or on this machine.
+    "forwarded_allow_ips": "127.0.0.1,::1",
+    "secure_scheme_headers": {"X-FORWARDED-PROTO": "https"},
+    "forwarder_headers": "",
+    "header_map": "drop",
+    "loglevel": "warning",
+    "accesslog": None,
+    "errorlog": "-",
+}
 
 
 def preload(interface: str) -> None:
@@ -62,7 +73,11 @@ def preload(interface: str) -> None:
     check_version(interface)
     for name in (*NEEDED[""], *NEEDED[interface]):
         import_module(name)
-    _made["config"] = import_module("gunicorn.config").Config()
+    if not _made:
+        _made["config"] = _make_config()
+        _made["log"] = _make_log(_made["config"])
+    for name in ("asgi",) if interface == "asgi" else ("sync", "gthread"):
+        _made[name] = _worker_class(name)
 
 
 def check_version(interface: str) -> None:
@@ -103,17 +118,19 @@ def serve(  # noqa: PLR0913 - all but the first three by name
     be started; others as `sys.exit` was called. Threads may be left, so that the caller ends the
     process by `os._exit`. Raises SiteError, as `preload`.
     """
-    check_version(interface)
+    name_of_class = worker_class_name(interface, options.threads)
+    if name_of_class not in _made:
+        preload(interface)
     signal.set_wakeup_fd(-1)  # what wakes the parent is none of ours
-    workers: Any = import_module("gunicorn.workers.base")
-    workers.WorkerTmp = _Nothing
-    config = make_config(options, interface, name)
-    log = import_module("gunicorn.glogging").Logger(config)
-    module, class_name = CLASSES[worker_class_name(interface, options.threads)]
-    kind = _announced(getattr(import_module(module), class_name), on_ready)
+    config, log = _made["config"], _made["log"]
+    for key, value in _settings_of(options, interface).items():
+        config.set(key, value)
+    config.set("proc_name", name)
+    kind = _made[name_of_class]
     # The timeout is how long it waits for a connection before it looks whether it is to end.
     worker = kind(1, os.getppid(), [_Listener(listener)], _Application(app), 1, config, log)
     worker.pid = os.getpid()
+    worker.on_ready = on_ready
     try:
         worker.init_process()
     except SystemExit as end:
@@ -131,14 +148,23 @@ def worker_class_name(interface: str, threads: int) -> str:
     return "sync" if threads == 1 else "gthread"
 
 
-def make_config(options: Options, interface: str, name: str) -> Any:
-    """Return gunicorn's configuration, of nothing but these: no file, no variable counts."""
-    config = _made.pop("config", None) or import_module("gunicorn.config").Config()
-    for key, value in settings_for(options, interface).items():
+def _make_config() -> Any:
+    """Return gunicorn's configuration, of nothing but this: no file, no variable counts."""
+    config = import_module("gunicorn.config").Config()
+    for key, value in FIXED.items():
         config.set(key, value)
-    config.set("proc_name", name)
     config.set("asgi_loop", "asyncio")  # uvloop would cost each process megabytes
     return config
+
+
+def _make_log(config: Any) -> Any:
+    class Log(import_module("gunicorn.glogging").Logger):  # type: ignore[misc]
+        """Leaves the project's loggers alone: no other program inherits their files from here."""
+
+        def close_on_exec(self) -> None:
+            """Do nothing: it would look at each logger that there is."""
+
+    return Log(config)
 
 
 def settings_for(options: Options, interface: str) -> dict[str, Any]:
@@ -147,19 +173,15 @@ def settings_for(options: Options, interface: str) -> dict[str, Any]:
     The router sets ``X-Forwarded-Proto``, so that alone is believed, and no other header of a
     client becomes anything but itself. Connections are not kept: a process may end at any time.
     """
+    return {**_settings_of(options, interface), **FIXED}
+
+
+def _settings_of(options: Options, interface: str) -> dict[str, Any]:
     settings = {
-        "threads": options.threads,
+        # A worker of ASGI has an event loop, and gunicorn complains of threads.
+        "threads": options.threads if interface == "wsgi" else 1,
         "timeout": options.timeout,
         "graceful_timeout": options.timeout,
-        "keepalive": 0,
-        "limit_request_line": LONGEST_REQUEST_LINE,
-        "forwarded_allow_ips": ROUTERS,
-        "secure_scheme_headers": {"X-FORWARDED-PROTO": "https"},
-        "forwarder_headers": "",
-        "header_map": "drop",
-        "loglevel": "warning",
-        "accesslog": None,
-        "errorlog": "-",
     }
     if interface == "wsgi":
         # More connections wait in the backlog, where any process may take them.
@@ -167,8 +189,11 @@ def settings_for(options: Options, interface: str) -> dict[str, Any]:
     return settings
 
 
-def _announced(kind: Any, on_ready: Callable[[], None]) -> Any:
-    class Announced(kind):  # type: ignore[misc]
+def _worker_class(name: str) -> Any:
+    module, class_name = CLASSES[name]
+    import_module("gunicorn.workers.base").WorkerTmp = _Nothing  # type: ignore[attr-defined]
+
+    class Announced(getattr(import_module(module), class_name)):  # type: ignore[misc]
         """Says once that it is ready, where it would tell its master that it lives."""
 
         said = False
@@ -176,7 +201,7 @@ def _announced(kind: Any, on_ready: Callable[[], None]) -> Any:
         def notify(self) -> None:
             if not self.said:
                 self.said = True
-                on_ready()
+                self.on_ready()
                 signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
     return Announced

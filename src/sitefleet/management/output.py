@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from argparse import RawDescriptionHelpFormatter
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, DjangoHelpFormatter
 from django.db import DatabaseError, OperationalError, ProgrammingError
 
+from sitefleet import terminal
 from sitefleet.exceptions import SiteError, UnknownSite
 from sitefleet.management import USAGE_ERROR
 
@@ -18,10 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from django.core.management.base import CommandParser
-
-BAR_WIDTH = 24
-#: What shells report for a process that was ended by SIGINT: 128 and its number.
-INTERRUPTED = 130
 
 
 class ExampleFormatter(RawDescriptionHelpFormatter, DjangoHelpFormatter):
@@ -45,7 +42,7 @@ class FleetCommand(BaseCommand):
             super().run_from_argv(argv)
         except KeyboardInterrupt:
             self.stderr.write("Stopped.")
-            sys.exit(INTERRUPTED)
+            sys.exit(terminal.INTERRUPTED)
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Run; say what went wrong where the caller can do something about it."""
@@ -77,15 +74,8 @@ def _tell_system_error(error: OSError) -> str:
 
 
 def printable(text: str) -> str:
-    """Return a text whose every character is seen as what it is, on its own line.
-
-    Names may come in past the forms; control characters and those that turn the direction of text
-    would let one of them write other lines than its own to a terminal.
-    """
-    return "".join(
-        char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode()
-        for char in text
-    )
+    """Return a text of one line or several in which each character is seen as what it is."""
+    return terminal.printable(text, kept="\n")
 
 
 def one_line(value: Any) -> str:
@@ -96,37 +86,9 @@ def one_line(value: Any) -> str:
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return rows below a head, in columns."""
-    lines = [list(head), *(list(row) for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
+    return "\n".join(terminal.columns(head, rows))
 
 
 def as_json(value: Any) -> str:
     """Return a value as JSON for scripts: indented, letters as they are."""
     return json.dumps(value, indent=2, ensure_ascii=False, default=str)
-
-
-class Progress:
-    """A progress bar on standard error, on a terminal only; ``quiet`` leaves it out."""
-
-    def __init__(self, *, quiet: bool = False, stream: TextIO | None = None) -> None:
-        self.stream = stream or sys.stderr
-        self.shown = not quiet and self.stream.isatty()
-
-    def __call__(self, done: int, total: int, label: str = "") -> None:
-        """Show that ``done`` of ``total`` is done."""
-        if not self.shown:
-            return
-        filled = BAR_WIDTH * done // max(total, 1)
-        bar = "#" * filled + "." * (BAR_WIDTH - filled)
-        self.stream.write(f"\r\x1b[K[{bar}] {done}/{total} {label}"[:200])
-        self.stream.flush()
-
-    def clear(self) -> None:
-        """Take the bar away, so that a line can be written."""
-        if self.shown:
-            self.stream.write("\r\x1b[K")
-            self.stream.flush()

@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
 
 from sitefleet.conf import get_conf
-from sitefleet.hosting.options import InvalidOptions, parse_option
+from sitefleet.hosting.options import OTHER_NAMES, InvalidOptions, parse_option
 from sitefleet.hosting.settings import read_serving
 from sitefleet.lookup import get_site
 from sitefleet.management.output import as_json, one_line, table
@@ -32,7 +32,10 @@ def set_serving(options: dict[str, Any]) -> list[str]:
         if not equals:
             message = f"Write NAME=VALUE, not {word!r}; NAME= takes the value away."
             raise CommandError(message, returncode=2)
-        given[name] = _parse(name, text) if text.strip() else None
+        own = OTHER_NAMES.get(name, name)
+        if own in given:
+            raise CommandError(f"{own} is given twice.", returncode=2)
+        given[own] = _parse(own, text) if text.strip() else None
     mode = "" if options["mode"] == DEFAULT else options["mode"]
     config = get_config(site)
     if given or mode is not None:
@@ -72,9 +75,13 @@ def mode_of_site(config: SiteConfig) -> str:
 
 def _parse(name: str, text: str) -> Any:
     try:
-        return parse_option(name, text)
+        value = parse_option(name, text)
     except InvalidOptions as error:
         raise ValidationError(error.problems) from None
+    if name == "environment" and not all("=" in word for word in text.split()):
+        message = 'Write environment="NAME=VALUE NAME=VALUE"; values have no spaces here.'
+        raise ValidationError(message)
+    return value
 
 
 def _shown(value: Any) -> Any:

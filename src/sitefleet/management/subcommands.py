@@ -15,7 +15,7 @@ from sitefleet.hosting.fleet import SHARED
 from sitefleet.lookup import get_site
 from sitefleet.management import removal, transfer
 from sitefleet.management.options import clear_cache, set_options
-from sitefleet.management.output import Progress, as_json, one_line, table
+from sitefleet.management.output import as_json, one_line, table
 from sitefleet.management.serving import facts_of, mode_of_site, set_serving
 from sitefleet.models import Alias, SiteConfig
 from sitefleet.populate import populate
@@ -30,6 +30,7 @@ from sitefleet.registry import (
     set_state,
 )
 from sitefleet.sync import sync
+from sitefleet.terminal import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sitefleet.lookup import get_site
 from sitefleet.management import removal
-from sitefleet.management.output import Progress, as_json, printable, table
+from sitefleet.management.output import as_json, printable, table
 from sitefleet.management.streams import STANDARD, opened, read_map, written
 from sitefleet.registry import get_config
 from sitefleet.scoping.transfer.cloning import clone_site
@@ -19,6 +19,7 @@ from sitefleet.scoping.transfer.fileformat import read, write
 from sitefleet.scoping.transfer.importing import import_site
 from sitefleet.scoping.transfer.options import ImportOptions
 from sitefleet.states import State
+from sitefleet.terminal import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from django.core import checks
 from sitefleet.checking import LOOKED_AT, look_into
 from sitefleet.conf import find_problems, get_conf, process_site_id
 from sitefleet.exceptions import InvalidSetting
+from sitefleet.hosting.budget import make_budget
 from sitefleet.hosting.fleet import DEDICATED, MODES
 from sitefleet.hosting.options import InvalidOptions, clean_options
 from sitefleet.hosting.plan import make_plan
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 
     from sitefleet.hosting.fleet import Fleet
 
-#: Variables that decide which code runs, and for which site: no row of a database may set them.
-RESERVED = re.compile(
-    r"SITE_ID|SITEFLEET_.*|DJANGO_.*|PYTHON.*|LD_.*|PATH|HOME|IFS|ENV|BASH_ENV|GUNICORN_.*|UWSGI_.*"
-)
 PACKAGES = {"zygote": "gunicorn", "gunicorn": "gunicorn", "granian": "granian"}
 
 
@@ -75,17 +71,7 @@ def check_serving(**_: Any) -> list[checks.CheckMessage]:
     """Look at ``SITEFLEET["SERVING"]``, of which E001 has told what is not well-formed."""
     if find_problems() or not get_conf().SERVING:
         return []
-    return [*_check_variables(), *_check_packages(), *_check_asgi()]
-
-
-def _check_variables() -> Iterator[checks.CheckMessage]:
-    for name in get_conf().SERVING.get("environment", ()):
-        if RESERVED.fullmatch(name):
-            yield checks.Error(
-                f"SERVING['environment'] lets sites set {name}, which decides what code runs.",
-                hint="Take it out: whoever may change the row of a site could run anything.",
-                id="sitefleet.E504",
-            )
+    return [*_check_packages(), *_check_asgi()]
 
 
 def _check_packages() -> Iterator[checks.CheckMessage]:
@@ -180,8 +166,6 @@ def check_connections(
 
 
 def _check_budget() -> Iterator[checks.CheckMessage]:
-    from sitefleet.hosting.budget import make_budget  # noqa: PLC0415 - `resource`: not on Windows
-
     fleet = _small_fleet()
     for sentence in make_budget(make_plan(fleet)).warnings() if fleet else ():
         yield checks.Warning(

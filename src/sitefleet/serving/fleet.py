@@ -18,6 +18,7 @@ from django.db.models.functions import Cast, Coalesce
 from sitefleet.conf import get_conf
 from sitefleet.databases import site_connection
 from sitefleet.environments import get_environment
+from sitefleet.exceptions import InvalidSetting
 from sitefleet.hosting import fleet as hosting
 from sitefleet.hosting.fleet import DEDICATED, MODE_VARIABLE, MODES, SHARED, Fleet, Serving
 from sitefleet.hosting.options import Options, make_options
@@ -26,7 +27,7 @@ from sitefleet.pipeline import bare_slug
 from sitefleet.presented import Stored
 from sitefleet.serving.capacity import read_capacity
 from sitefleet.serving.names import Wanted, find_names
-from sitefleet.states import State
+from sitefleet.states import State, is_dedicated
 from sitefleet.triggers import read_generation
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 #: Rows that are fetched at a time.
 CHUNK = 2000
+#: Sites that are listed at most where plain shared ones are listed too.
+MOST_LISTED = 10_000
 #: Shared sites that are named where a fleet starts.
 EXAMPLES = 20
 NO_OPTIONS = ("", "{}", "null")
@@ -56,8 +59,12 @@ class Row(NamedTuple):
     serving: str
 
 
-def load_fleet() -> Fleet:
-    """Return all sites, and how they are to be served. Raises InvalidSetting, DatabaseError."""
+def load_fleet(*, everything: bool = False) -> Fleet:
+    """Return all sites, and how they are to be served; plain shared ones are counted.
+
+    With ``everything`` they are listed too, unless there are more sites than `MOST_LISTED`. Raises
+    InvalidSetting, DatabaseError.
+    """
     connection = site_connection()
     conf = get_conf()
     serving = read_serving(conf.SERVING | _wishes())
@@ -65,8 +72,10 @@ def load_fleet() -> Fleet:
     # First: what changes from here on is told by another generation.
     generation = read_generation(connection) or 0
     total = Site.objects.using(connection.alias).count()
-    listed = [found for found in map(_reader(serving), _rows(serving.mode)) if found]
-    sites = _sites(listed, environment)
+    everything = everything and total <= MOST_LISTED
+    rows = map(_row, _select(Q())) if everything else _rows(serving.mode)
+    read = _reader(serving, everything=everything)
+    sites = _sites([found for found in map(read, rows) if found], environment)
     dedicated = sum(site.mode == DEDICATED for site in sites)
     return Fleet(
         generation=generation,
@@ -85,7 +94,17 @@ def load_fleet() -> Fleet:
 def _wishes() -> dict[str, str]:
     """Return what the command line of `sitefleet` says about sites that do not say themselves."""
     mode = os.environ.get(MODE_VARIABLE, "")
-    return {"mode": mode} if mode in MODES else {}
+    if mode and mode not in MODES:
+        message = f"{MODE_VARIABLE}={mode!r} in the environment: it is one of {', '.join(MODES)}."
+        raise InvalidSetting(message)
+    return {"mode": mode} if mode else {}
+
+
+def _mode_by(row: Row) -> str:
+    """Return what has decided the mode of a site."""
+    if row.mode in MODES:
+        return "its own mode"
+    return "--mode" if _wishes() else "the project's mode"
 
 
 def mode_of(mode: str, default: str) -> str:
@@ -111,13 +130,13 @@ def options_of(serving: Serving, mode: str, own: Mapping[str, Any]) -> Options:
 
 def count_dedicated(default_mode: str) -> int:
     """Return how many sites are to have processes of their own."""
-    return Site.objects.using(site_connection().alias).filter(_is_dedicated(default_mode)).count()
+    return Site.objects.using(site_connection().alias).filter(is_dedicated(default_mode)).count()
 
 
 def shared_sites(serving: Serving, most: int) -> tuple[hosting.Site, ...]:
     """Return some shared sites that answer here, the oldest first, with the default options."""
-    rows = _select(_is_dedicated(serving.mode, negated=True))[:most]
-    found = [(row, SHARED, options_of(serving, SHARED, {})) for row in map(Row._make, rows)]
+    rows = _select(is_dedicated(serving.mode, negated=True))[:most]
+    found = [(row, SHARED, options_of(serving, SHARED, {})) for row in map(_row, rows)]
     sites = _sites(found, get_environment())
     return tuple(site for site in sites if site.url and site.state == State.ACTIVE)
 
@@ -125,15 +144,27 @@ def shared_sites(serving: Serving, most: int) -> tuple[hosting.Site, ...]:
 def _rows(default_mode: str) -> Iterator[Row]:
     """Find sites that are dedicated or have options of their own; no other is fetched."""
     own = Q(text__isnull=False) & ~Q(text__in=NO_OPTIONS)
-    return map(Row._make, _select(_is_dedicated(default_mode) | own).iterator(CHUNK))
+    return map(_row, _select(is_dedicated(default_mode) | own).iterator(CHUNK))
 
 
-def _is_dedicated(default_mode: str, *, negated: bool = False) -> Q:
-    # Whatever is no mode of ours counts as the default; so does a site without a SiteConfig.
-    dedicated = Q(siteconfig__mode=DEDICATED)
-    if default_mode == DEDICATED:
-        dedicated = ~Q(siteconfig__mode=SHARED) | Q(siteconfig__isnull=True)
-    return ~dedicated if negated else dedicated
+def _row(values: tuple[Any, ...]) -> Row:
+    """Return a row in which texts are texts: SQLite keeps any value in any column."""
+    pk, *rest = values
+    return Row(pk, *(value if isinstance(value, str) else _named(value) for value in rest))
+
+
+def _named(value: object) -> str:
+    # Nothing that could be taken for a host, a mode or a state.
+    return "" if value is None else repr(value)
+
+
+class _Text(Cast):
+    """What a column of JSON holds, as text; in SQLite NULL where it holds something else."""
+
+    def as_sqlite(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, Any]:
+        # A cast would make text of bytes that are none, which then cannot be fetched.
+        column, parameters = compiler.compile(self.get_source_expressions()[0])
+        return f"CASE typeof({column}) WHEN 'text' THEN {column} END", (*parameters, *parameters)
 
 
 def _select(condition: Q) -> QuerySet[Site, Any]:
@@ -147,7 +178,7 @@ def _select(condition: Q) -> QuerySet[Site, Any]:
     )
     return (
         Site.objects.using(site_connection().alias)
-        .annotate(text=Cast(F("siteconfig__serving"), TextField()))
+        .annotate(text=_Text(F("siteconfig__serving"), TextField()))
         .filter(condition)
         .order_by("pk")
         .values_list("pk", "name", *columns)
@@ -158,12 +189,12 @@ def _text(name: str) -> Coalesce:
     return Coalesce(name, Value(""), output_field=TextField())
 
 
-def _reader(serving: Serving) -> Any:
+def _reader(serving: Serving, *, everything: bool) -> Any:
     def read(row: Row) -> tuple[Row, str, Options] | None:
         mode = mode_of(row.mode, serving.mode)
         options = options_of(serving, mode, Stored.read(row.serving))
         own_word = options.interface == "asgi" or options.warm_up
-        return (row, mode, options) if mode == DEDICATED or own_word else None
+        return (row, mode, options) if everything or mode == DEDICATED or own_word else None
 
     return read
 
@@ -184,6 +215,7 @@ def _sites(
             # What is no state of ours is answered as the suspended ones are.
             state=row.state if row.state in State.values else State.SUSPENDED.value,
             mode=mode,
+            mode_by=_mode_by(row),
             url=_url(wish.host, row.path_prefix, environment),
             names=names[row.pk].names,
             shared_because=names[row.pk].shared_because,

@@ -46,16 +46,21 @@ def believe_asgi(application: Application) -> Application:
 
     async def answer(scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] in {"http", "websocket"}:
-            headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
             scope = dict(scope)
-            if client := find(headers.get(b"x-forwarded-for", "")):
+            if client := find(_joined(scope, b"x-forwarded-for")):
                 scope["client"] = (client, 0)
-            if scheme := _scheme(headers.get(b"x-forwarded-proto", "")):
+            if scheme := _scheme(_joined(scope, b"x-forwarded-proto")):
                 is_socket = scope["type"] == "websocket"
                 scope["scheme"] = scheme.replace("http", "ws") if is_socket else scheme
         await application(scope, receive, send)
 
     return answer
+
+
+def _joined(scope: dict[str, Any], wanted: bytes) -> str:
+    """Return all values of a header in one (RFC 9110 5.3): HAProxy adds a line of its own."""
+    found = [value for name, value in scope["headers"] if name == wanted]
+    return b", ".join(found).decode("latin-1")
 
 
 def _finder() -> Callable[[str], str]:

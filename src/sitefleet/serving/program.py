@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import decimal
 import sys
 import traceback
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.core.cache import caches
 from django.db import connections
+from django.utils import timezone, translation
 
+from sitefleet.current import current_state
 from sitefleet.hosting import workers
-from sitefleet.hosting.fleet import DEDICATED
 from sitefleet.hosting.plan import make_plan
 from sitefleet.resolver import resolver
 from sitefleet.serving.application import load_asgi, load_wsgi
@@ -20,9 +22,8 @@ from sitefleet.serving.pinning import become_site
 from sitefleet.serving.warm import warm_for_fork, warm_project
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from sitefleet.hosting.fleet import Fleet
     from sitefleet.hosting.zygote.program import Served
 
 
@@ -42,7 +43,7 @@ class DjangoProgram:
             sys.stderr.write(f"Sites were not warmed up: {type(error).__name__}: {error}\n")
             warm_project()
         else:
-            warm_for_fork(wsgi, with_a_page(fleet))
+            warm_for_fork(wsgi, fleet)
             sites = make_plan(fleet).dedicated
             if any(instance.options.interface == "asgi" for instance in sites):
                 self._preload_asgi()
@@ -65,6 +66,15 @@ class DjangoProgram:
         become_site(served.site)
         return self._application(served.options.interface)
 
+    @staticmethod
+    def find_left_active() -> list[str]:
+        """Return a sentence for all that is active in this thread, and so in each child."""
+        return [
+            f"{what} was left active when the project was loaded: it is so in the processes of all"
+            " sites; activate it where a request begins."
+            for what in _left_active()
+        ]
+
     def _application(self, interface: str) -> Callable[..., Any]:
         if interface not in self._applications:
             load = load_asgi if interface == "asgi" else load_wsgi
@@ -72,14 +82,13 @@ class DjangoProgram:
         return self._applications[interface]
 
 
-def with_a_page(fleet: Fleet) -> Fleet:
-    """Return a fleet in which a dedicated site has a page to warm up with, if none lists any.
-
-    What one page loads, each process of a site would load by itself: on a large project that is a
-    third of the time to its first answer, and megabytes.
-    """
-    sites = [site for site in fleet.sites if site.mode == DEDICATED and site.state == "active"]
-    if not sites or any(site.options.warm_up for site in sites):
-        return fleet
-    first = replace(sites[0], options=replace(sites[0].options, warm_up=("/",)))
-    return replace(fleet, sites=(first,))
+def _left_active() -> Iterator[str]:
+    if translation.get_language() != settings.LANGUAGE_CODE:
+        yield f"The language {translation.get_language()!r}"
+    if timezone.get_current_timezone() != timezone.get_default_timezone():
+        yield f"The time zone {timezone.get_current_timezone_name()!r}"
+    if current_state.get() is not None:
+        yield "A site"
+    found, default = decimal.getcontext(), decimal.DefaultContext
+    if (found.prec, found.rounding, found.traps) != (default.prec, default.rounding, default.traps):
+        yield f"The decimal context {found}"

@@ -18,10 +18,12 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 import django
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, Error
 
 from sitefleet.exceptions import SiteError
+from sitefleet.serving.trial import tell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +34,10 @@ if TYPE_CHECKING:
 LONGEST_LOOK, SHORTEST_LOOK = 0.25, 0.05
 #: Seconds between tries to reach a database that is gone.
 BACKOFF = (0.25, 0.5, 1.0, 2.0)
+
+
+GONE, UNREADABLE = "the database does not answer", "a change cannot be read"
+AGAIN = {GONE: "the database answers again", UNREADABLE: "changes can be read again"}
 
 
 class Reader:
@@ -45,23 +51,30 @@ class Reader:
         self._waiting = waiting.Waiting(descriptor)
         self._descriptor = descriptor
         self._parent = os.getppid()
-        self._pending: deque[tuple[float, Fleet]] = deque()
+        self._pending: deque[tuple[float, bytes]] = deque()
         self._failures = 0
+        self._why = ""
 
     def once(self) -> None:
         """Write the fleet as it is now."""
-        self.write(self._load())
+        self.write(_encode(self._load()))
 
-    def write(self, fleet: Fleet) -> None:
-        """Write a fleet in one line. Raises BrokenPipeError when nobody reads."""
-        data = f"{fleet.as_json()}\n".encode()
+    def all_once(self) -> None:
+        """Write the fleet as it is now, with plain shared sites as far as they can be listed."""
+        self.write(_encode(self._load(everything=True)))
+
+    def write(self, data: bytes) -> None:
+        """Write the line of a fleet. Raises BrokenPipeError when nobody reads."""
         while data:
             data = data[os.write(self._descriptor, data) :]
 
-    def run(self) -> None:
-        """Write the fleet, and again after each change, until nobody reads or the parent ends."""
+    def run(self, *, again: bool = False) -> None:
+        """Write the fleet, and again after each change, until nobody reads or the parent ends.
+
+        ``again``: a reader has run before. What this one finds may be as new as any other change.
+        """
         fleet = self._load()
-        self.write(fleet)
+        self._pending.append((monotonic() + fleet.freshness * again, _encode(fleet)))
         while self._waiting.wait(self._pause(fleet)) and os.getppid() == self._parent:
             now = monotonic()
             while self._pending and self._pending[0][0] <= now:
@@ -73,20 +86,24 @@ class Reader:
         try:
             if self._waiting.generation() != fleet.generation:
                 seen = monotonic()
-                fleet = self._load()
-                self._pending.append((seen + fleet.freshness, fleet))
+                loaded = self._load()
+                self._pending.append((seen + loaded.freshness, _encode(loaded)))
+                fleet = loaded
         except Error as error:
-            if not self._failures:
-                say(f"the database does not answer, the fleet goes on as it is: {_line(error)}")
-            self._failures += 1
+            self._fail(GONE, error)
             self._waiting.reset()
-        except SiteError as error:
-            say(_line(error))
+        except Exception as error:  # noqa: BLE001 - one load that fails: the next may not
+            self._fail(UNREADABLE, error)
         else:
             if self._failures:
-                say("the database answers again")
-            self._failures = 0
+                say(AGAIN[self._why])
+            self._failures, self._why = 0, ""
         return fleet
+
+    def _fail(self, why: str, error: Exception) -> None:
+        if why != self._why:
+            say(f"{why}, the fleet goes on as it is: {_line(error)}")
+        self._failures, self._why = self._failures + 1, why
 
     def _pause(self, fleet: Fleet) -> float:
         """Return the seconds until there is something to do."""
@@ -99,6 +116,10 @@ class Reader:
         return pause
 
 
+def _encode(fleet: Fleet) -> bytes:
+    return f"{fleet.as_json()}\n".encode()
+
+
 def say(text: str) -> None:
     """Say something in the log of this process."""
     print(f"sitefleet: {text}", file=sys.stderr, flush=True)  # noqa: T201 - it is read by the supervisor
@@ -108,13 +129,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run it. Returns the exit status: 0, or 1 when the fleet cannot be read at the start."""
     options = _parser().parse_args(arguments)
     try:
+        if missing := _missing_apps():
+            say(f"add {missing} to INSTALLED_APPS.")
+            return 1
         django.setup()
         reader = Reader(options.fd)
     except Exception as error:  # noqa: BLE001 - whatever a project raises when it is imported
         say(f"the project cannot be loaded: {_line(error)}")
         return 1
     try:
-        reader.once() if options.once else reader.run()
+        if options.all:
+            reader.all_once()
+        else:
+            reader.once() if options.once else reader.run(again=options.again)
     except DatabaseError as error:
         say(_why_unreadable(error))
         return 1
@@ -127,6 +154,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(f"descriptor {options.fd} cannot be written to: {error.strerror}")
         return 1
     return 0
+
+
+def _missing_apps() -> str:
+    """Return the apps that have to be there and are not."""
+    installed = set(settings.INSTALLED_APPS)
+    return " and ".join(
+        repr(app)
+        for app in ("django.contrib.sites", "sitefleet")
+        if not any(name == app or name.startswith(f"{app}.apps.") for name in installed)
+    )
 
 
 def _why_unreadable(error: DatabaseError) -> str:
@@ -143,7 +180,7 @@ def _why_unreadable(error: DatabaseError) -> str:
 def _line(error: BaseException) -> str:
     text = " ".join(str(error).split())
     named = isinstance(error, (Error, SiteError, ImproperlyConfigured))
-    return text if named and text else f"{type(error).__name__}: {text}"
+    return text if named and text else tell(error)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -153,7 +190,11 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Example: python -m sitefleet.serving.reader --fd 1 --once",
     )
     parser.add_argument("--fd", type=int, default=1, metavar="N", help="where to write to")
+    parser.add_argument(
+        "--again", action="store_true", help="one has run before: what it finds is told as a change"
+    )
     parser.add_argument("--once", action="store_true", help="write the fleet of now, and end")
+    parser.add_argument("--all", action="store_true", help="that, with plain shared sites too")
     return parser
 
 

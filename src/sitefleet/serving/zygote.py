@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import gc
 import socket
-import sys
 import traceback
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,9 +21,15 @@ from django.utils.module_loading import import_string
 
 from sitefleet.exceptions import SiteError
 from sitefleet.hosting.logs import install_marked_output
-from sitefleet.hosting.zygote.before_fork import find_connections, find_threads
+from sitefleet.hosting.zygote.before_fork import (
+    find_connections,
+    find_generators,
+    find_threads,
+    reseed_after_fork,
+)
 from sitefleet.hosting.zygote.immortal import make_immortal
 from sitefleet.hosting.zygote.parent import Parent
+from sitefleet.serving.suspects import read_suspects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,9 +52,11 @@ def said_at(path: Path | None) -> Iterator[None]:
         yield
         return
     if path.exists():
+        begun = path.stat().st_mtime
         path.unlink()
-        message = "the process ended while it loaded the project"
-        raise SiteError(message)
+        if not read_suspects(begun):  # else it is known which page did that
+            message = "the process ended while it loaded the project"
+            raise SiteError(message)
     with suppress(OSError):  # a full disk
         path.touch()
     try:
@@ -64,6 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--fd", type=int, required=True, help="the channel to the supervisor")
     parser.add_argument("--cgroup", default="", help="a cgroup for those of sites")
     parser.add_argument("--loading", type=Path, help="a file that is there while it loads")
+    parser.add_argument("--mortal", action="store_true", help="count references as ever")
     given = parser.parse_args(arguments)
     install_marked_output("")
     parent = Parent(socket.socket(fileno=given.fd), given.cgroup)
@@ -74,16 +82,21 @@ def main(arguments: list[str] | None = None) -> int:
     except BaseException as error:  # noqa: BLE001 - SystemExit too: whatever the project does
         traceback.print_exc()
         parent.why = f"the project cannot be loaded: {type(error).__name__}: {error}"
-        parent.tell({"is": "failed", "why": parent.why})
+        parent.tell_failed()
         parent.run(None, until=monotonic() + RETRY_AFTER)
         return 0 if parent.draining else NOT_LOADED
-    problems = [*find_threads(), *find_connections(parent.descriptors)]
-    for problem in problems:
-        sys.stderr.write(f"{problem}\n")
+    problems = [
+        *find_threads(),
+        *find_connections(parent.descriptors),
+        *program.find_left_active(),
+    ]
     gc.collect()
-    make_immortal()
+    reseed_after_fork(find_generators())
+    if not given.mortal:
+        make_immortal()
     gc.freeze()
-    parent.tell({"is": "ready", "problems": problems})
+    parent.tell_problems(problems)
+    parent.tell({"is": "ready"})
     parent.run(program)
     return 0
 

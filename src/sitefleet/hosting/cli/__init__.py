@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING
 
 from sitefleet.exceptions import SiteError
 from sitefleet.hosting.cli.parser import make_parser
-from sitefleet.hosting.cli.terminal import Terminal, printable
+from sitefleet.hosting.cli.terminal import Terminal
 from sitefleet.hosting.control import REFUSED, Refused
+from sitefleet.terminal import INTERRUPTED, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-#: What shells report for a process that was ended by SIGINT: 128 and its number.
-INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,16 +8,18 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from sitefleet.exceptions import SiteError
-from sitefleet.hosting.cli.common import running_dir
-from sitefleet.hosting.cli.terminal import GREEN, RED, YELLOW, ago, megabytes, printable
-from sitefleet.hosting.control import ask
+from sitefleet.hosting.cli.common import full_plan, running_dir
+from sitefleet.hosting.cli.terminal import GREEN, RED, YELLOW, ago, megabytes
+from sitefleet.hosting.control import USAGE, Refused, ask
+from sitefleet.hosting.naming import PROCESSES, find_key
+from sitefleet.terminal import printable
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from sitefleet.hosting.cli.terminal import Terminal
 
-HEAD = ("site", "state", "pid", "memory", "requests", "last request", "restarts", "")
+HEAD = ("site", "state", "pid", "memory", "requests", "last request", "restarts", "note")
 COLOURS = {"running": GREEN, "starting": YELLOW, "stopping": YELLOW, "failing": RED}
 EVERY = 1.0
 CLEAR = "\x1b[H\x1b[J"
@@ -35,7 +37,8 @@ def status(options: Namespace, terminal: Terminal) -> int:
         with suppress(KeyboardInterrupt):
             while True:
                 lines = status_lines(told, terminal, everything=options.all)
-                terminal.line(CLEAR + "\n".join(terminal.fitting(lines)))
+                shown = "\n".join(lines).split("\n")
+                terminal.line(CLEAR + "\n".join(terminal.fitting(shown)))
                 time.sleep(EVERY)
                 told = ask(run_dir, "status")
     return 0
@@ -80,7 +83,12 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
 
 def reload(options: Namespace, terminal: Terminal) -> int:
     """Let processes run the code as it is now."""
-    told = ask(running_dir(options), "reload", site=options.site)
+    try:
+        told = ask(running_dir(options), "reload", site=options.site)
+    except Refused as error:
+        if error.status == USAGE:  # the fleet that runs has not listed plain shared sites
+            find_key(full_plan(options), options.site, PROCESSES, "reload")
+        raise
     terminal.line(f"reloaded {told['reloaded']}")
     return 0
 

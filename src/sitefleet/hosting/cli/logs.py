@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from contextlib import suppress
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from sitefleet.hosting.cli.common import project_of, running_dir
-from sitefleet.hosting.cli.terminal import printable
-from sitefleet.hosting.control import DONE, REFUSED, Refused, ask
-from sitefleet.hosting.logs import OWN, Logs, lines_of
-from sitefleet.hosting.naming import find_key
-from sitefleet.hosting.plan import make_plan
-from sitefleet.hosting.reader import read_once
+from sitefleet.hosting.cli.common import full_plan, running_dir
+from sitefleet.hosting.control import DONE, USAGE, Refused, ask
+from sitefleet.hosting.logs import OWN, Logs, lines_of, stamp
+from sitefleet.hosting.naming import PROCESSES, find_key, log_of
+from sitefleet.terminal import printable
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Iterable
     from pathlib import Path
 
     from sitefleet.hosting.cli.terminal import Terminal
@@ -26,24 +25,52 @@ EVERY = 0.2
 
 
 def logs(options: Namespace, terminal: Terminal) -> int:
-    """Show the last lines of a log, or of all."""
+    """Show the last lines of a log, or of all, by time."""
     run_dir = running_dir(options)
     name = _find(options, run_dir)
-    known = {path: path.stat().st_size for path in _paths(run_dir, name) if path.exists()}
-    for path in known:
-        for line in Logs(run_dir).last(path.stem, options.lines):
-            _say(terminal, line, "" if name else path.stem)
+    wanted = None if name or options.all else _names(run_dir)
+    paths = _paths(run_dir, name, wanted)
+    known = {path: path.stat().st_size for path in paths if path.exists()}
+    last = [(path, Logs(run_dir).last(path.stem, options.lines)) for path in known]
+    _show(terminal, last, merged=not name)
+    if name and not known:
+        terminal.line(f"{name} has said nothing yet.")
     with suppress(KeyboardInterrupt):
         while options.follow:
             time.sleep(EVERY)
-            for path in _paths(run_dir, name):
-                for line in news(path, known):
-                    _say(terminal, line, "" if name else path.stem)
+            paths = _paths(run_dir, name, wanted and (_names(run_dir) or wanted))
+            _show(terminal, [(path, news(path, known)) for path in paths], merged=not name)
     return DONE
 
 
-def _paths(run_dir: RunDir, name: str) -> list[Path]:
-    return [run_dir.logs / f"{name}.log"] if name else sorted(run_dir.logs.glob("*.log"))
+def _show(terminal: Terminal, found: Iterable[tuple[Path, list[str]]], *, merged: bool) -> None:
+    """Show lines of several logs in the order in which they were written."""
+    lines = [(_time(line), path.stem, line) for path, several in found for line in several]
+    for _, name, line in sorted(lines, key=itemgetter(0)):
+        if merged:
+            terminal.named(name, line)
+        else:
+            terminal.line(printable(line))
+
+
+def _time(line: str) -> str:
+    return line[: len(stamp())]
+
+
+def _paths(run_dir: RunDir, name: str, wanted: set[str] | None = None) -> list[Path]:
+    """Return the logs of a name, or all; those of ``wanted`` names alone where they are given."""
+    if name:
+        return [run_dir.logs / f"{name}.log"]
+    paths = sorted(run_dir.logs.glob("*.log"))
+    return paths if wanted is None else [path for path in paths if path.stem in wanted]
+
+
+def _names(run_dir: RunDir) -> set[str] | None:
+    """Return the names of what runs; None where no fleet does."""
+    try:
+        return set(ask(run_dir, "names")["names"])
+    except Refused:
+        return None
 
 
 def _find(options: Namespace, run_dir: RunDir) -> str:
@@ -53,21 +80,26 @@ def _find(options: Namespace, run_dir: RunDir) -> str:
         raise Refused(f"There are no logs in {run_dir.logs}.")
     if not options.site or options.site in there:
         return str(options.site)
-    name = _key(options, run_dir, there)
-    if name not in there and not options.follow:
-        raise Refused(f"{options.site} has said nothing yet.")
-    return name
+    return _key(options, run_dir, there)
 
 
 def _key(options: Namespace, run_dir: RunDir, names: list[str]) -> str:
     """Return the key of a site: as the fleet that runs has it, or else the project."""
+    said = ""
     try:
         return str(ask(run_dir, "find", site=options.site, others=[*names, OWN])["key"])
     except Refused as error:
-        if error.status != REFUSED:
+        if error.status == USAGE:
+            said = str(error)
+        elif run_dir.is_taken:
             raise
-    fleet = asyncio.run(read_once(project_of(options)))
-    return find_key(make_plan(fleet), options.site, tuple(names))
+    plan = full_plan(options)
+    try:
+        return log_of(plan, find_key(plan, options.site, (*names, *PROCESSES)))
+    except Refused as error:
+        if said and error.status == USAGE:
+            raise Refused(said, USAGE) from None
+        raise
 
 
 def news(path: Path, known: dict[Path, int]) -> list[str]:
@@ -83,10 +115,3 @@ def news(path: Path, known: dict[Path, int]) -> list[str]:
         return []
     known[path] = start + len(whole) + len(end)
     return lines_of(whole) if end else []
-
-
-def _say(terminal: Terminal, line: str, name: str) -> None:
-    if name:
-        terminal.named(name, line)
-    else:
-        terminal.line(printable(line))

@@ -8,6 +8,7 @@ from argparse import (
     BooleanOptionalAction,
     RawDescriptionHelpFormatter,
 )
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from sitefleet.hosting.fleet import DRIVERS, MODES, ROUTERS, SHARED_SERVERS
 from sitefleet.hosting.settings import parse_bind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     Command = Callable[..., int]
 
@@ -30,11 +31,11 @@ def make_parser() -> ArgumentParser:
         description="Serve one Django project, a fleet of sites.",
         epilog="Exit status: 0 done, 1 refused or failed, 2 wrong usage.",
     )
+    parser.add_argument("--version", action="version", version=f"sitefleet {_version()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    def add(name: str, run: Command, text: str, *examples: str) -> ArgumentParser:
+    for run, add_own, text, examples in _commands():
         made = commands.add_parser(
-            name,
+            run.__name__,
             help=text[0].lower() + text[1:-1],
             description=text,
             epilog="\n".join(("examples:", *(f"  sitefleet {example}" for example in examples))),
@@ -42,50 +43,36 @@ def make_parser() -> ArgumentParser:
         )
         made.set_defaults(run=run)
         _add_common(made)
-        return made
-
-    _add_up(add("up", up.up, "Serve all sites.", "up", "up --mode dedicated --bind 0.0.0.0:80"))
-    _add_plan(add("plan", plan.plan, "Show what would run, and why.", "plan", "plan --json"))
-    _add_render(
-        add(
-            "render",
-            plan.render,
-            "Show the configurations that servers would get.",
-            "render --router nginx",
-            "render --driver uwsgi --out deploy/",
-        )
-    )
-    _add_status(
-        add(
-            "status",
-            client.status,
-            "Show what runs.",
-            "status",
-            "status --once --all",
-            "status --json",
-        )
-    )
-    _add_reload(
-        add(
-            "reload",
-            client.reload,
-            "Let processes run the code as it is now; no request is lost.",
-            "reload",
-            "reload de",
-        )
-    )
-    _add_stop(add("stop", client.stop, "Stop the fleet, and wait until it has.", "stop"))
-    _add_logs(
-        add(
-            "logs",
-            logs.logs,
-            "Show the last lines of the logs.",
-            "logs",
-            "logs de --follow",
-            "logs router --lines 100",
-        )
-    )
+        add_own(made)
     return parser
+
+
+def _version() -> str:
+    try:
+        return version("django-sitefleet")
+    except PackageNotFoundError:  # run from its sources
+        return "unknown"
+
+
+def _commands() -> tuple[tuple[Command, Callable[[ArgumentParser], None], str, Sequence[str]], ...]:
+    """Return the function of each command, what adds its options, what it does, examples."""
+    reloading = "Let processes run the code as it is now; no request is lost."
+    rendered = ("render --router nginx", "render --driver gunicorn --out deploy/")
+    logged = ("logs", "logs de --follow", "logs router --lines 100")
+    return (
+        (up.up, _add_up, "Serve all sites.", ("up", "up --mode dedicated --bind 0.0.0.0:80")),
+        (plan.plan, _add_plan, "Show what would run, and why.", ("plan", "plan --json")),
+        (plan.render, _add_render, "Show the configurations that servers would get.", rendered),
+        (
+            client.status,
+            _add_status,
+            "Show what runs.",
+            ("status", "status --once --all", "status --json"),
+        ),
+        (client.reload, _add_reload, reloading, ("reload", "reload de")),
+        (client.stop, _add_stop, "Stop the fleet, and wait until it has.", ("stop",)),
+        (logs.logs, _add_logs, "Show the last lines of the logs.", logged),
+    )
 
 
 def _add_common(parser: ArgumentParser) -> None:
@@ -120,7 +107,7 @@ def _add_up(parser: ArgumentParser) -> None:
 def _add_plan(parser: ArgumentParser) -> None:
     _add_serving(parser)
     parser.add_argument("--json", action="store_true", help="for scripts")
-    parser.add_argument("--all", action="store_true", help="each site, however many")
+    parser.add_argument("--all", action="store_true", help="each site, shared ones too")
 
 
 def _add_render(parser: ArgumentParser) -> None:
@@ -135,7 +122,7 @@ def _add_status(parser: ArgumentParser) -> None:
 
 
 def _add_reload(parser: ArgumentParser) -> None:
-    parser.add_argument("site", nargs="?", default="", metavar="SITE", help="slug or id")
+    parser.add_argument("site", nargs="?", default="", metavar="SITE", help="slug, id or router")
 
 
 def _add_stop(parser: ArgumentParser) -> None:
@@ -150,6 +137,7 @@ def _add_logs(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--lines", type=_count, default=20, metavar="N", help="(default: 20)")
     parser.add_argument("--follow", action="store_true", help="go on with those that come")
+    parser.add_argument("--all", action="store_true", help="of what runs no more, too")
 
 
 def _bind(text: str) -> str:

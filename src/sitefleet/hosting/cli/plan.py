@@ -7,18 +7,22 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from sitefleet.exceptions import SiteError
-from sitefleet.hosting.budget import FORKED, WHOLE, check_descriptors, descriptor_limit, make_budget
-from sitefleet.hosting.cli.common import project_of, wishes_of
-from sitefleet.hosting.cli.terminal import YELLOW, printable
+from sitefleet.hosting.budget import FORKED, WHOLE, check_descriptors, make_budget
+from sitefleet.hosting.cli.common import port_hint, project_of, wishes_of
+from sitefleet.hosting.cli.terminal import YELLOW
 from sitefleet.hosting.context import Context
 from sitefleet.hosting.control import DONE, REFUSED
 from sitefleet.hosting.drivers import make_driver, make_shared
 from sitefleet.hosting.logs import Logs
+from sitefleet.hosting.missing import why_missing
+from sitefleet.hosting.open_files import descriptor_limit
+from sitefleet.hosting.plan import SHARED_ASGI
 from sitefleet.hosting.routers import NEED_PORTS, make_router
 from sitefleet.hosting.run_dir import run_dir_of
 from sitefleet.hosting.running import read_plan
 from sitefleet.hosting.sockets import Sockets
 from sitefleet.hosting.telling import tell_plan
+from sitefleet.terminal import printable
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -31,16 +35,23 @@ ESTIMATED = (
     f"Memory is estimated: {WHOLE} MB for a process that shares nothing, {FORKED} MB for one that"
     " is forked, or its memory_limit."
 )
+SERVERS = {
+    "shared": "all hosts that lead nowhere else",
+    SHARED_ASGI: "shared sites that want ASGI",
+}
 HEAD = ("site", "mode", "driver", "interface", "processes", "memory", "connections", "why")
 
 
 def plan(options: Namespace, terminal: Terminal) -> int:
     """Show what would run, and why."""
     project, wishes = project_of(options), wishes_of(options)
-    made = asyncio.run(read_plan(project, wishes))
+    everything = options.all or options.json
+    made = asyncio.run(read_plan(project, wishes, everything=everything))
     run_dir = run_dir_of(project.root, wishes.run_dir or made.fleet.serving.run_dir)
     told = tell_plan(made)
-    told["problems"] = [reason] if (reason := run_dir.why_too_long()) else []
+    reasons = run_dir.why_too_long(), why_missing(made, project)
+    told["problems"] = [reason for reason in reasons if reason]
+    told["warnings"] += [hint] if (hint := port_hint(made)) else []
     try:
         warning = check_descriptors(make_budget(made), descriptor_limit())
     except SiteError as error:
@@ -60,29 +71,33 @@ def plan_lines(told: dict[str, Any], terminal: Terminal, *, everything: bool) ->
     sites = told["sites"] if everything else told["sites"][:MOST_ROWS]
     rows = [_cells(row["slug"], row["mode"], row, row["why"]) for row in sites]
     rows += [
-        _cells(f"({row['instance']})", "shared", row, "all hosts that lead nowhere else")
+        _cells(f"({row['instance']})", "shared", row, SERVERS[row["instance"]])
         for row in told["servers"]
     ]
     lines = terminal.table(HEAD, rows)
     if hidden := len(told["sites"]) - len(sites):
         lines.append(f"... and {hidden} sites more (--all lists them)")
+    if unlisted := told["unlisted"]:
+        hint = "too many to be listed" if everything else "--all lists them"
+        noun = "shared sites" if unlisted > 1 else "shared site"
+        lines.append(f"... and {unlisted} {noun} of no other word ({hint})")
     totals = told["totals"]
     dedicated = sum(row["mode"] == "dedicated" for row in told["sites"])
-    database = f"{totals['connections']} connections"
+    database = f"{totals['connections']} connections when all of them are at work"
     if totals["max_connections"] is not None:
         used = totals["used_connections"]
-        in_use = f", {used} in use now" if used is not None else ""
-        database += f" of {totals['max_connections']}{in_use}"
+        in_use = f", {used} are in use now" if used is not None else ""
+        database += f"; {totals['max_connections']} are let in{in_use}"
     lines += [
         "",
         f"Router        {told['router']} at {told['bind']}",
         f"Sites         {dedicated} dedicated, {told['shared_sites']} shared",
         f"Memory        {totals['memory_mb']} MB when all of them are at work",
-        f"Database      {totals['database']}: {database} when all of them are at work",
+        f"Database      {totals['database']}: {database}",
         f"Open files    {totals['descriptors']}",
         ESTIMATED,
     ]
-    lines = [printable(line) if not line.startswith("\x1b") else line for line in lines]
+    lines = [printable(line, "\n") if not line.startswith("\x1b") else line for line in lines]
     warnings = (*told["problems"], *told["warnings"])
     return [*lines, *(terminal.paint(printable(f"Warning: {text}"), YELLOW) for text in warnings)]
 

@@ -4,28 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
-from time import monotonic
+import textwrap
 from typing import TYPE_CHECKING, TextIO
+
+from sitefleet.terminal import Progress, columns, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-BAR_WIDTH = 24
 GREEN, YELLOW, RED, GREY = 32, 33, 31, 90
 #: For the lines of processes, by name.
 PALETTE = (36, 35, 34, 33, 32, 96, 95, 94)
-
-
-def printable(text: str) -> str:
-    """Return a text whose every character is seen as what it is.
-
-    Names come from the database: control characters and those that turn the direction of text
-    would let one of them write to the whole terminal.
-    """
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )
 
 
 class Terminal:
@@ -33,15 +22,13 @@ class Terminal:
 
     def __init__(self, stream: TextIO, error: TextIO | None = None) -> None:
         self.stream = stream
-        self.error = error or sys.stderr
         self.is_live = stream.isatty()
         self.colours = self.is_live and not os.environ.get("NO_COLOR")
-        self._started = monotonic()
-        self._bar = False
+        self._bar = Progress(stream=error)
 
     def line(self, text: str = "") -> None:
         """Write a line."""
-        self.clear()
+        self._bar.clear()
         self.stream.write(f"{text}\n")
         self.stream.flush()
 
@@ -55,16 +42,16 @@ class Terminal:
         self.line(f"{self.paint(f'{printable(name):<12}', colour)} {printable(text)}")
 
     def table(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-        """Return rows below a head, in columns no wider than the terminal."""
-        lines = [tuple(head), *(tuple(printable(cell) for cell in row) for row in rows)]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        made = [
-            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-            for line in lines
-        ]
-        if self.is_live:
-            width = shutil.get_terminal_size().columns
-            made = [line[:width] for line in made]
+        """Return rows below a head, in columns no wider than the terminal.
+
+        Each is one item: where the last column has no room it goes on below, in lines of the same
+        item.
+        """
+        clean = [tuple(map(printable, row)) for row in rows]
+        made = columns(head, clean)
+        width = shutil.get_terminal_size().columns
+        if self.is_live and max(map(len, made)) > width:
+            made = _wrapped(head, clean, width)
         return [self.paint(made[0], GREY), *made[1:]]
 
     def fitting(self, lines: Sequence[str]) -> list[str]:
@@ -75,23 +62,34 @@ class Terminal:
         return [*lines[: room - 1], f"... and {len(lines) - room + 1} more lines"]
 
     def progress(self, done: int, total: int, label: str = "") -> None:
-        """Show on a terminal that ``done`` of ``total`` is done, after a second."""
-        if not self.error.isatty() or (done and monotonic() - self._started < 1):
-            return
+        """Show on a terminal that ``done`` of ``total`` is done; nothing more when all is."""
         if done < total:
-            bar = "#" * (BAR_WIDTH * done // total)
-            self.error.write(f"\r\x1b[K[{bar:.<{BAR_WIDTH}}] {label}")
-            self.error.flush()
-            self._bar = True
+            self._bar(done, total, label)
         else:
-            self.clear()
+            self._bar.clear()
 
-    def clear(self) -> None:
-        """Take the bar away."""
-        if self._bar:
-            self.error.write("\r\x1b[K")
-            self.error.flush()
-            self._bar = False
+
+#: The last column is wrapped in its place where it has that many characters, else below its row.
+NARROWEST = 24
+INDENT = 4
+
+
+def _wrapped(head: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[str]:
+    front = columns(head[:-1], [row[:-1] for row in rows])
+    start = max(map(len, front)) + 2
+    beside = width - start >= NARROWEST
+    indent = " " * (start if beside else INDENT)
+    lines = []
+    for line, (*_, last) in zip(front, [head, *rows], strict=True):
+        parts = textwrap.wrap(last, width - len(indent)) or [""]
+        if beside:
+            first, *more = parts
+            lines.append(
+                "\n".join([f"{line:<{start}}{first}".rstrip(), *(indent + p for p in more)])
+            )
+        else:
+            lines.append("\n".join([line[:width], *(indent + p for p in parts if p)]))
+    return lines
 
 
 def ago(seconds: float) -> str:

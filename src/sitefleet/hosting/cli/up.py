@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from sitefleet.hosting.cli.common import project_of, wishes_of
-from sitefleet.hosting.cli.terminal import GREEN, printable
+from sitefleet.hosting.cli.common import port_hint, project_of, wishes_of
+from sitefleet.hosting.cli.terminal import GREEN, RED
 from sitefleet.hosting.logs import OWN
 from sitefleet.hosting.running import Hooks, run
-from sitefleet.hosting.settings import parse_bind
+from sitefleet.terminal import printable
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -28,6 +27,7 @@ def up(options: Namespace, terminal: Terminal) -> int:
         show=lines.show,
         ready=lambda plan: _ready(plan, terminal),
         progress=terminal.progress,
+        fail=lambda text: terminal.line(terminal.paint(printable(text), RED)),
     )
     run(project_of(options), wishes_of(options), hooks)
     terminal.line("stopped")
@@ -61,13 +61,8 @@ def _ready(plan: Plan, terminal: Terminal) -> None:
         terminal.line(line)
     if total > (shown := min(len(listed), SHOWN)):
         terminal.line(f"... and {total - shown} more")
-    ports = {urlsplit(url).port or 80 for url, _, _ in listed[:SHOWN] if url.startswith("http:")}
-    _, port = parse_bind(serving.bind) or ("", 0)
-    if ports and port not in ports and plan.fleet.format:
-        terminal.line(
-            f"These name port {min(ports)}, and the router listens on {port}:"
-            f" --format '{{slug}}.localhost:{port}'"
-        )
+    if hint := port_hint(plan):
+        terminal.line(hint)
     who = f"{serving.router}, {serving.driver}, {serving.server}"
     ready = terminal.paint("ready", GREEN)
     terminal.line(f"{ready} at {printable(serving.bind)} ({who})")

@@ -12,15 +12,15 @@ import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sitefleet.hosting.context import Status
-from sitefleet.hosting.gunicorn_files import sites_file, write_file
+from sitefleet.hosting.gunicorn_files import sites_file
 from sitefleet.hosting.masters import Master
+from sitefleet.hosting.processes import wait_for_all
 from sitefleet.hosting.workers import check_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sitefleet.hosting.context import Context
+    from sitefleet.hosting.context import Context, Status
     from sitefleet.hosting.options import Options
     from sitefleet.hosting.plan import Instance, Plan
 
@@ -43,16 +43,23 @@ class GunicornDriver:
         """The instances that were asked for last, by the name of their server."""
 
     async def apply(self, plan: Plan) -> None:
-        """Run the dedicated instances of a plan. Raises SiteError where gunicorn is missing."""
-        self._raw = plan.fleet.serving.raw.get("gunicorn", "")
+        """Run the dedicated instances of a plan.
+
+        Raises SiteError where gunicorn is missing, OSError where its files cannot be written.
+        """
+        before, self._raw = self._raw, plan.fleet.serving.raw.get("gunicorn", "")
         wanted = dict(groups(plan.dedicated))
         for instances in wanted.values():
             check_version(instances[0].options.interface)
-        changed = [name for name, members in wanted.items() if _seen(members) != self._seen(name)]
-        gone = [self._masters.pop(name) for name in set(self._masters) - set(wanted)]
+        changed = [
+            name
+            for name, members in wanted.items()
+            if _seen(members) != self._seen(name) or self._raw != before
+        ]
         self._runs = wanted
         # A site that moves to another server has that one before it leaves this one.
-        await asyncio.gather(*map(self._run, changed))
+        await wait_for_all(*map(self._run_or_forget, changed))
+        gone = [self._masters.pop(name) for name in set(self._masters) - set(wanted)]
         await asyncio.gather(*(master.stop() for master in gone))
 
     async def reload(self, key: str = "") -> None:
@@ -65,20 +72,14 @@ class GunicornDriver:
         await asyncio.gather(*map(self._run, names))
 
     async def status(self) -> list[Status]:
-        rows = []
+        rows: list[Status] = []
         for name, members in self._runs.items():
-            master = self._masters[name]
-            for member in members:
-                others = "" if len(members) == 1 else f"one of {len(members)} sites in {name}"
-                row = Status(
-                    instance=member.key,
-                    state=master.state,
-                    pid=next(iter(master.pids()), None),
-                    memory=None if others else master.memory(),
-                    restarts=master.restarts,
-                    note=master.why or others,
+            row = self._masters[name].status()
+            if len(members) > 1:  # what each of them owns is not told
+                row = replace(
+                    row, memory=None, note=row.note or f"one of {len(members)} sites in {name}"
                 )
-                rows.append(row)
+            rows += [replace(row, instance=member.key) for member in members]
         return rows
 
     async def stop(self) -> None:
@@ -99,18 +100,27 @@ class GunicornDriver:
     def _seen(self, name: str) -> list[tuple[str, Options]] | None:
         return _seen(self._runs[name]) if name in self._runs else None
 
+    async def _run_or_forget(self, name: str) -> None:
+        try:
+            await self._run(name)
+        except OSError:  # not done: it is to be run when this is tried again
+            del self._runs[name]
+            raise
+
     async def _run(self, name: str) -> None:
         members = self._runs[name]
         options = members[0].options
-        master = self._masters.setdefault(name, Master(self._context, name))
+        if name not in self._masters:
+            self._masters[name] = Master(self._context, name)
+        master = self._masters[name]
         try:
             descriptors = [self._context.sockets.get(member.key).fileno() for member in members]
-            path = self._context.run_dir.files / f"{name}.py"
             binds = [f"fd://{number}" for number in descriptors]
-            write_file(path, sites_file(name, members, binds, self._raw))
+            text = sites_file(name, members, binds, self._raw)
+            path = master.configure(f"{name}.py", text)
         except OSError as error:
             self._context.say(f"{name}: the server was not started: {error}")
-            return
+            raise
         application = APPLICATIONS[options.interface]
         await master.run(
             self._context.python("gunicorn", "--config", str(path), application),

@@ -7,13 +7,13 @@ import shlex
 from typing import TYPE_CHECKING
 
 from sitefleet.hosting import granian_server
-from sitefleet.hosting.context import Status
-from sitefleet.hosting.gunicorn_files import shared_file, write_file
+from sitefleet.hosting.gunicorn_files import shared_file
 from sitefleet.hosting.masters import Master
+from sitefleet.hosting.processes import wait_for_all
 from sitefleet.hosting.workers import check_version
 
 if TYPE_CHECKING:
-    from sitefleet.hosting.context import Context
+    from sitefleet.hosting.context import Context, Status
     from sitefleet.hosting.fleet import Serving
     from sitefleet.hosting.options import Options
     from sitefleet.hosting.plan import Instance, Plan
@@ -36,36 +36,28 @@ class SharedDriver:
         self._instances: dict[str, Instance] = {}
 
     async def apply(self, plan: Plan) -> None:
-        """Run the shared instances of a plan. Raises SiteError where the server is missing."""
+        """Run the shared instances of a plan.
+
+        Raises SiteError where the server is missing, OSError where its files cannot be written.
+        """
         self._instances = {instance.key: instance for instance in plan.shared}
-        gone = [self._masters.pop(key) for key in set(self._masters) - set(self._instances)]
-        for key in set(self._runs) - set(self._instances):
-            del self._runs[key]
         wanted = {
             key: _wanted(instance, plan.fleet.serving) for key, instance in self._instances.items()
         }
         changed = [key for key, run in wanted.items() if self._runs.get(key) != run]
         for key in changed:
-            _check(wanted[key])
-            self._runs[key] = wanted[key]
-        await asyncio.gather(*map(self._run, changed), *(master.stop() for master in gone))
+            _check(wanted[key])  # all of them first: what is in `_runs` counts as done
+        self._runs = wanted
+        gone = [self._masters.pop(key) for key in set(self._masters) - set(self._instances)]
+        runs = map(self._run_or_forget, changed)
+        await wait_for_all(*runs, *(master.stop() for master in gone))
 
     async def reload(self, key: str = "") -> None:
         keys = [name for name in self._runs if key in {"", name}]
         await asyncio.gather(*map(self._run, keys))
 
     async def status(self) -> list[Status]:
-        return [
-            Status(
-                instance=key,
-                state=master.state,
-                pid=next(iter(master.pids()), None),
-                memory=master.memory(),
-                restarts=master.restarts,
-                note=master.why,
-            )
-            for key, master in self._masters.items()
-        ]
+        return [master.status() for master in self._masters.values()]
 
     async def stop(self) -> None:
         masters, self._masters, self._runs = self._masters, {}, {}
@@ -85,23 +77,33 @@ class SharedDriver:
             for instance in plan.shared
         }
 
+    async def _run_or_forget(self, key: str) -> None:
+        try:
+            await self._run(key)
+        except OSError:  # not done: it is to be run when this is tried again
+            del self._runs[key]
+            raise
+
     async def _run(self, key: str) -> None:
         options, server, raw = self._runs[key]
         if key not in self._masters:
             self._masters[key] = Master(self._context, key)
+        master = self._masters[key]
         try:
             descriptor = self._context.sockets.get(key).fileno()
             if server == "granian":
                 arguments = granian_server.arguments(options, descriptor)
                 command = [*granian_server.COMMAND, *arguments, *shlex.split(raw)]
             else:
-                path = self._context.run_dir.files / f"{key}.gunicorn.py"
-                write_file(path, shared_file(self._instances[key], f"fd://{descriptor}", raw))
+                text = shared_file(self._instances[key], f"fd://{descriptor}", raw)
+                path = master.configure(f"{key}.gunicorn.py", text)
                 command = ["gunicorn", "--config", str(path)]
         except (OSError, ValueError) as error:  # ValueError: quotes in lines of their own
             self._context.say(f"{key}: the server was not started: {error}")
+            if isinstance(error, OSError):
+                raise
             return
-        await self._masters[key].run(
+        await master.run(
             self._context.python(*command, APPLICATIONS[options.interface]),
             # Options for any gunicorn or granian that is started are not meant for this one.
             {**options.environment, "GUNICORN_CMD_ARGS": ""},

@@ -10,19 +10,20 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sitefleet.exceptions import SiteError
 from sitefleet.hosting.context import Status
 from sitefleet.hosting.memory import private_bytes
-from sitefleet.hosting.options import make_options
-from sitefleet.hosting.uwsgi import ini, query, talk
-from sitefleet.hosting.uwsgi.addresses import backlog, connect, free_port
+from sitefleet.hosting.uwsgi import ini, talk
+from sitefleet.hosting.uwsgi.addresses import connect, free_port, wait_in_line
 from sitefleet.hosting.uwsgi.fastrouter import Fastrouter
 from sitefleet.hosting.uwsgi.files import write, write_vassals
-from sitefleet.hosting.uwsgi.program import Program, describe_project, find_program
+from sitefleet.hosting.uwsgi.program import describe_project, find_program
+from sitefleet.hosting.uwsgi.quiet import keep_quiet
+from sitefleet.hosting.uwsgi.texts import Texts, protocol
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 #: Seconds for the Emperor to see a new site; it looks each second, and when it is asked.
 PATIENCE = 10.0
 PAUSE = 0.1
+#: Seconds in which what a router led to a site before it was told otherwise gets there.
+ON_THE_WAY = 0.3
 #: uWSGI copies no more of the address of a unix socket (``core/emperor.c``, on_demand_bind).
 LONGEST_SOCKET = 102
 
@@ -45,12 +48,10 @@ class UwsgiDriver:
         self.context = context
         self.root = context.run_dir.files / "uwsgi"
         self.plan: Plan | None = None
-        self.program: Program | None = None
-        self.project: dict[str, Any] = {}
+        self.texts: Texts | None = None
         self.emperor: Process | None = None
         self.fastrouter = Fastrouter(context, self.root)
         self.ports: dict[str, int] = {}
-        self._said: set[str] = set()
         context.sockets.elsewhere = self.address
 
     def address(self, key: str) -> str:
@@ -61,13 +62,27 @@ class UwsgiDriver:
             return f"unix:{self.context.run_dir.socket(key)}"
         return f"127.0.0.1:{self.ports.setdefault(key, free_port())}"
 
+    def render(self, plan: Plan) -> dict[str, str]:
+        """Return the configurations, by name of their files. Raises SiteError as `apply` does."""
+        with ThreadPoolExecutor(1) as thread:  # whoever calls may have a loop that runs
+            texts = thread.submit(asyncio.run, self._find()).result()
+        made = texts.render(plan)
+        if protocol(plan) == "uwsgi":
+            made["uwsgi/fastrouter.ini"] = self.fastrouter.text(texts.program)
+        return made
+
+    async def _find(self) -> Texts:
+        project = await describe_project(self.context)
+        program = await find_program(self.context.project.python, project["version"])
+        return Texts(self.context, program, project, self.address)
+
     async def apply(self, plan: Plan) -> None:
         """See Driver. Raises SiteError where uWSGI is missing or the settings do not fit it."""
-        if self.program is None:
-            self.project = await describe_project(self.context)
-            version = self.project["version"]
-            self.program = await find_program(self.context.project.python, version)
+        if self.texts is None:
+            self.texts = await self._find()
             self._check_paths(plan)
+        self.texts.say_threads(plan)
+        await self._empty(plan)
         self.plan = plan
         await self._configure(plan)
         vassals = await self._wait(plan)
@@ -110,73 +125,26 @@ class UwsgiDriver:
     # What is written, and who reads it.
 
     async def _configure(self, plan: Plan) -> None:
-        program = self.program
-        assert program is not None  # noqa: S101 - apply has found it
+        texts = self.texts
+        assert texts is not None  # noqa: S101 - apply has made it
         self.root.mkdir(exist_ok=True, mode=0o700)
-        protocol = "uwsgi" if plan.fleet.serving.router == "nginx" else "http"
-        runtime = ini.Runtime(program.plugins("python"), str(self.context.project.root))
-        if program.python_version == self.project["version"]:
-            runtime = replace(runtime, home=self.project["home"])
-        else:
-            # The standard library of one build does not fit the other: packages do.
-            runtime = replace(runtime, paths=self.project["paths"])
-        options = make_options(plan.fleet.serving.options)
-        text = ini.common(runtime, protocol, options, plan.fleet.serving.raw.get("uwsgi", ""))
-        if write(self._common, text) and self.emperor is not None:
+        if write(texts.common_file, texts.common(plan)) and self.emperor is not None:
             await self.reload()
-        monitor, plugins = self._monitor(plan, program)
+        monitor, plugins = texts.monitor(plan)
         if monitor.startswith("dir:"):
-            write_vassals(self._folder, {i.key: self._vassal(plan, i) for i in plan.dedicated})
-        text = ini.emperor(plugins, monitor, str(self._stats), backlog())
-        if write(self.root / "emperor.ini", text) or self.emperor is None:
+            write_vassals(texts.folder, texts.vassals(plan))
+        elif password := texts.password():
+            write(texts.password_file, password)
+        path = self.root / "emperor.ini"
+        if write(path, texts.emperor(monitor, plugins)) or self.emperor is None:
             if self.emperor is not None:
                 await self.emperor.stop()
-            self.emperor = await self._start_emperor(program)
-        if protocol == "uwsgi":
-            await self.fastrouter.start(program)
-
-    def _monitor(self, plan: Plan, program: Program) -> tuple[str, list[str]]:
-        """Return what the Emperor reads, and the plugins that it needs for that."""
-        view, folder = self.project["view"], f"dir://{self._folder}"
-        if not view or self.context.sockets.tcp:
-            return folder, []
-        if not program.has("emperor_pg"):
-            self._say_once(
-                f"{program.path} has no emperor_pg, so the database is read by the supervisor:"
-                " apt install uwsgi-plugin-emperor-pg, or build it with the profile of"
-                " docs/serving/uwsgi.md."
-            )
-            return folder, []
-        parameters = dict(self.project["parameters"])
-        try:
-            if self.project["password"]:
-                passwords = self.root / "pgpass"
-                write(passwords, query.password_file(self.project["password"]))
-                parameters["passfile"] = str(passwords)
-            words = query.conninfo(parameters)
-        except ini.Unusable as error:
-            self._say_once(f"{error} So the database is read by the supervisor.")
-            return folder, []
-        inherited = self.context.project.variables()
-        asked = query.query(view, plan.fleet, inherited, self._places)
-        return f"pg://{words};{asked}", program.plugins("emperor_pg")
-
-    def _vassal(self, plan: Plan, instance: Instance) -> tuple[str, str]:
-        allowed = plan.fleet.serving.environment
-        own = self.context.project.variables()
-        inherited = {name: own[name] for name in allowed if name in own}
-        address = self.address(instance.key).removeprefix("unix:")
-        assert instance.site is not None  # noqa: S101 - it is dedicated
-        variables = ini.variables({**inherited, **instance.options.environment}, allowed)
-        text = ini.vassal(instance.site, self._places, instance.options, variables)
-        return text, address
-
-    async def _start_emperor(self, program: Program) -> Process:
-        process = self.context.process(
-            "emperor", [program.path, "--ini", str(self.root / "emperor.ini")]
-        )
-        await process.start()
-        return process
+            argv = [texts.program.path, "--ini", str(path)]
+            self.emperor = keep_quiet(self.context.process("emperor", argv))
+            await self.emperor.start()
+        self.emperor.speaks_for = {instance.key for instance in plan.dedicated}
+        if protocol(plan) == "uwsgi":
+            await self.fastrouter.start(texts.program)
 
     # What runs.
 
@@ -194,13 +162,26 @@ class UwsgiDriver:
             stats = await talk.read_stats(self._stats)
             vassals = {_key(vassal): vassal for vassal in stats.get("vassals", ())}
             failing = {_key(entry) for entry in stats.get("blacklist", ())}
-            if wanted <= vassals.keys() | failing and stats:
+            # One that ends takes connections until it is gone, and answers none of them.
+            staying = {key for key, vassal in vassals.items() if not vassal["cursed"]}
+            if wanted <= staying | failing and stats:
                 return vassals
             if loop.time() > deadline:
                 left = ", ".join(sorted(wanted - vassals.keys()))
                 self.context.say(f"The Emperor has not taken up {left} yet.")
                 return vassals
             await asyncio.sleep(PAUSE)
+
+    async def _empty(self, plan: Plan) -> None:
+        """Let vassals that are to go accept what waits: nothing is led to them any more."""
+        kept = {instance.key for instance in plan.dedicated}
+        known = self.plan.dedicated if self.plan else ()
+        if leaving := [one.key for one in known if one.key not in kept]:
+            await asyncio.sleep(ON_THE_WAY)
+            running = {key for key, vassal in (await self._vassals()).items() if vassal["pid"] > 0}
+            await asyncio.gather(
+                *(wait_in_line(self.address(key)) for key in leaving if key in running)
+            )
 
     def _clean(self, plan: Plan, vassals: dict[str, dict[str, Any]]) -> None:
         """Remove the sockets of vassals that are gone."""
@@ -251,31 +232,12 @@ class UwsgiDriver:
             note=note,
         )
 
-    def _say_once(self, text: str) -> None:
-        if text not in self._said:
-            self._said.add(text)
-            self.context.say(text)
-
     def _check_paths(self, plan: Plan) -> None:
         longest = max((len(one.key) for one in plan.dedicated), default=0)
         path = f"{self.context.run_dir.socket('x' * longest)}"
         if len(os.fsencode(path)) > LONGEST_SOCKET:
             message = f"{path} is too long a path for uWSGI, which takes {LONGEST_SOCKET} bytes."
             raise SiteError(message)
-
-    @property
-    def _places(self) -> ini.Places:
-        assert self.program is not None  # noqa: S101 - apply has found it
-        sockets = str(self.context.run_dir.sockets)
-        return ini.Places(str(self._common), sockets, ini.overriding(self.program.version))
-
-    @property
-    def _common(self) -> Path:
-        return self.root / "vassal.ini"
-
-    @property
-    def _folder(self) -> Path:
-        return self.root / "vassals"
 
     @property
     def _stats(self) -> Path:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sitefleet.hosting.context import Context
+    from sitefleet.hosting.fleet import Serving
     from sitefleet.hosting.plan import Instance, Plan
 
 #: Seconds in which a parent has loaded the project, after which nobody waits for it any more.
@@ -33,7 +34,7 @@ class ZygoteDriver:
         self.context = context
         self._parents: dict[str, Handle] = {}
         self._instances: dict[str, Instance] = {}
-        self._cgroup = ""
+        self._arguments: list[str] = []
         self._lock = asyncio.Lock()
         self._leaving: dict[Handle, asyncio.Task[None]] = {}
 
@@ -45,7 +46,8 @@ class ZygoteDriver:
         """
         async with self._lock:
             first = not self._parents
-            self._cgroup = plan.fleet.serving.cgroup
+            before, self._arguments = self._arguments, _arguments(plan.fleet.serving)
+            stale = set(self._parents) if before != self._arguments else set()
             self._instances = {instance.key: instance for instance in plan.dedicated}
             groups = plan.groups()
             for group, instances in groups.items():
@@ -57,6 +59,7 @@ class ZygoteDriver:
                 self._parents[group].serve(self._served(instances))
             for group in set(self._parents) - set(groups):
                 self._leave(self._parents.pop(group))
+            await asyncio.gather(*(self._replace(group) for group in stale & set(groups)))
             if first:
                 await asyncio.gather(*(p.settled(LOADING) for p in self._parents.values()))
 
@@ -89,7 +92,10 @@ class ZygoteDriver:
             note = handle.why or ("" if handle.is_ready else "the project is being loaded")
             state = "failing" if handle.why else "starting"
             found += [Status(key, state, note=note) for key in handle.keys - seen]
-        await asyncio.to_thread(_weigh, found)
+        for row in found:
+            if row.pid is not None:
+                row.memory = private_bytes(row.pid)
+                await asyncio.sleep(0)  # some have hundreds; and no thread, the supervisor forks
         return sorted(found, key=lambda status: (status.instance, status.pid or 0))
 
     async def stop(self) -> None:
@@ -119,7 +125,7 @@ class ZygoteDriver:
 
     def _make(self, group: str, instances: Iterable[Instance]) -> Handle:
         environment = next((i.options.environment for i in instances), {})
-        return Handle(self.context, group, environment, self._cgroup)
+        return Handle(self.context, group, environment, self._arguments)
 
     def _served(self, instances: Iterable[Instance]) -> dict[str, Served]:
         return {i.key: Served(i.key, i.site, i.options) for i in instances if i.site is not None}
@@ -132,7 +138,7 @@ class ZygoteDriver:
         task.add_done_callback(lambda _: self._leaving.pop(handle, None))
 
 
-def _weigh(found: list[Status]) -> None:
-    for status in found:
-        if status.pid is not None:
-            status.memory = private_bytes(status.pid)
+def _arguments(serving: Serving) -> list[str]:
+    """Return how a parent is started, for these settings."""
+    arguments = ["--cgroup", serving.cgroup] if serving.cgroup else []
+    return arguments if serving.immortal else [*arguments, "--mortal"]

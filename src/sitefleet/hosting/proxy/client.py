@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from sitefleet.hosting.proxy.bodies import BadChunk, Chunks, Sized
+from sitefleet.hosting.proxy.connection import Connection
 from sitefleet.hosting.proxy.forwarded import Peer, is_in
 from sitefleet.hosting.proxy.pages import page
 from sitefleet.hosting.proxy.requests import BadRequest, Request, parse_request, split_head
 from sitefleet.hosting.proxy.state import Stage
 from sitefleet.hosting.proxy.tunnel import GOING_AWAY
-from sitefleet.hosting.proxy.upstream import Upstream
+from sitefleet.hosting.proxy.upstream import Upstream, encode
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
 
     from sitefleet.hosting.proxy.state import State
 
 #: Bytes of later requests that are taken while one is answered.
 MOST_AHEAD = 64 * 1024
+#: Bytes of a body that are read before its instance is asked, so that slow senders hold no thread.
+FIRST = 64 * 1024
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class Client(asyncio.Protocol):
+class Client(Connection):
     """One connection of a client."""
 
     __slots__ = (
@@ -31,41 +35,37 @@ class Client(asyncio.Protocol):
         "_buffer",
         "_busy",
         "_clients",
+        "_first",
         "_has_begun",
         "_is_new",
-        "_is_reading",
         "_on_gone",
         "_since",
-        "_state",
         "_upstream",
-        "is_blocked",
         "peer",
         "request",
         "stage",
-        "transport",
     )
 
-    transport: asyncio.Transport
     peer: Peer
 
     def __init__(self, state: State, clients: set[Client], on_gone: Callable[[], None]) -> None:
-        self._state = state
+        super().__init__(state)
         self._clients = clients
         self._on_gone = on_gone
         self.stage = Stage.HEAD
         self.request: Request | None = None
-        self.is_blocked = False
-        """Whether it takes no more of the response now."""
         self._upstream: Upstream | None = None
         self._body: Sized | Chunks = Sized(0)
+        self._first = bytearray()
+        """The beginning of the body, until the instance is asked."""
         self._buffer = b""
         """What came and was not looked at yet."""
         self._busy = self._has_begun = False
-        self._is_reading = self._is_new = True
+        self._is_new = True
         self._since = self._active = state.now()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)
+        super().connection_made(transport)
         name = transport.get_extra_info("peername") or ("unknown", 0)
         own = transport.get_extra_info("sockname") or ("", 0)
         trusted = is_in(name[0], self._state.routes.trusted)
@@ -73,7 +73,6 @@ class Client(asyncio.Protocol):
         self._clients.add(self)
 
     def data_received(self, data: bytes) -> None:
-        self._active = self._state.now()
         self._buffer = self._buffer + data if self._buffer else data
         self._advance()
 
@@ -88,15 +87,17 @@ class Client(asyncio.Protocol):
         self._on_gone()
 
     def pause_writing(self) -> None:
-        self.is_blocked = True
-        self._active = self._state.now()
+        super().pause_writing()
         if self._upstream is not None:
             self._upstream.pause()
 
     def resume_writing(self) -> None:
-        self.is_blocked = False
+        super().resume_writing()
         if self._upstream is not None:
             self._upstream.resume()
+        elif self.stage is Stage.HEAD:
+            self._since = self._state.now()
+            self.read_on()
         self._advance()
 
     @property
@@ -104,11 +105,6 @@ class Client(asyncio.Protocol):
         """Whether another request can follow the one that is answered now."""
         good = self.request is not None and self.request.keep_alive
         return good and self.stage is Stage.ANSWER and not self._state.is_stopping
-
-    def send(self, data: bytes) -> None:
-        """Send a part of the response."""
-        if not self.transport.is_closing():
-            self.transport.write(data)
 
     def answer(self, status: int, text: str) -> None:
         """Answer the request with a page of the router's own."""
@@ -124,7 +120,7 @@ class Client(asyncio.Protocol):
         if keep_alive:
             self.stage = Stage.HEAD
             self._since = self._state.now()
-            self._read()
+            self.read_on()
             self._advance()
         elif is_whole:
             self.cut()
@@ -145,43 +141,34 @@ class Client(asyncio.Protocol):
 
     def want_body(self) -> None:
         """Take more: the instance has taken what it was sent."""
-        self._read()
+        self.read_on()
         self._active = self._state.now()
         self._advance()
-
-    def hold(self) -> None:
-        """Take no more for now."""
-        if self._is_reading and not self.transport.is_closing():
-            self._is_reading = False
-            self.transport.pause_reading()
 
     def check(self, now: float) -> None:
         """Give up on a client that takes too long."""
         limits = self._state.limits
         waited = now - self._since
-        if self.stage is Stage.HEAD:
-            if waited > self._patience():
-                self._give_up(408, "The head of the request took too long.")
-        elif self.stage is Stage.CLOSING:
+        if self.stage is Stage.CLOSING:
             is_sent = not self.transport.get_write_buffer_size()
             if waited > (limits.linger if is_sent else limits.stalled):
                 self.transport.abort()
+        elif self.is_blocked:
+            if self.is_stuck(now):
+                self._drop_upstream()
+                self.transport.abort()
+        elif self.stage is Stage.HEAD:
+            if waited > self._patience():
+                self._give_up(408, "The head of the request took too long.")
         elif self.stage is not Stage.TUNNEL:
             self._check_request(now - self._active)
 
     def _check_request(self, waited: float) -> None:
         upstream = self._upstream
-        stalled = waited > self._state.limits.stalled
-        if upstream is None:
-            return
-        if self.is_blocked:
-            if stalled:
-                self._drop_upstream()
-                self.transport.abort()
-        elif self.stage is Stage.BODY and upstream.wants_body:
-            if stalled:
+        if self.stage is Stage.BODY and (upstream is None or upstream.wants_body):
+            if waited > self._state.limits.stalled:
                 self._give_up(408, "The body of the request took too long.")
-        elif upstream.is_late(waited):
+        elif upstream is not None and upstream.is_late(waited):
             self._give_up(504, "The server of this site took too long.")
 
     def stop(self) -> None:
@@ -224,8 +211,8 @@ class Client(asyncio.Protocol):
 
     def _step(self) -> bool:
         match self.stage:
-            case Stage.HEAD:
-                return not self.is_blocked and self._take_head()
+            case Stage.HEAD if not self.is_blocked:
+                return self._take_head()
             case Stage.BODY:
                 return self._take_body()
             case Stage.TUNNEL:
@@ -234,7 +221,7 @@ class Client(asyncio.Protocol):
                     self._upstream.send(data)
             case Stage.CLOSING:
                 self._buffer = b""
-            case Stage.ANSWER if len(self._buffer) > MOST_AHEAD:
+            case _ if len(self._buffer) > MOST_AHEAD:
                 self.hold()
         return False
 
@@ -243,19 +230,28 @@ class Client(asyncio.Protocol):
         if not head:
             if self._buffer and not self._has_begun:
                 self._has_begun = True
-                self._since = self._active
+                self._since = self._state.now()
             return False
         self.request = request = parse_request(head)
         self._has_begun = self._is_new = False
+        self._active = self._state.now()
+        if not request.has_body:
+            self.stage = Stage.ANSWER
+            self._ask(request)
+            return True
+        self.stage = Stage.BODY
         self._body = Chunks() if request.chunked else Sized(request.length)
-        self.stage = Stage.BODY if request.has_body else Stage.ANSWER
-        self._upstream = Upstream(self._state, self, request)
-        self._upstream.start(self._state.routes.find(request.name))
+        if request.expects and not self._buffer:
+            self.send(CONTINUE)
         return True
 
+    def _ask(self, request: Request, first: bytes = b"") -> None:
+        self._upstream = Upstream(self._state, self, request, first)
+        self._upstream.start(self._state.routes.find(request.name))
+
     def _take_body(self) -> bool:
-        upstream = self._upstream
-        if upstream is None or not upstream.wants_body:
+        upstream, request = self._upstream, self.request
+        if upstream is not None and not upstream.wants_body:
             if len(self._buffer) > MOST_AHEAD:
                 self.hold()
             return False
@@ -263,10 +259,18 @@ class Client(asyncio.Protocol):
             pieces = self._body.feed(self._buffer)
         except BadChunk as error:
             raise BadRequest(400, f"The body of the request cannot be read: {error}.") from None
-        self._buffer = self._body.rest
-        if self._body.done:
+        self._buffer, done = self._body.rest, self._body.done
+        if done:
             self.stage = Stage.ANSWER
-        upstream.send_body(pieces, done=self._body.done)
+        if upstream is not None:
+            self._active = self._state.now()
+            upstream.send_body(pieces, done=done)
+        elif request is not None:
+            self._first += b"".join(pieces)
+            if done or len(self._first) >= FIRST:
+                first, self._first = bytes(self._first), bytearray()
+                self._active = self._state.now()
+                self._ask(request, encode(request, [first], done=done))
         return True
 
     def _refuse(self, error: BadRequest) -> None:
@@ -281,14 +285,9 @@ class Client(asyncio.Protocol):
         self.stage = Stage.CLOSING
         self._since = self._state.now()
         self._buffer = b""
-        self._read()
+        self.read_on()
         if not self.transport.is_closing():
             self.transport.write_eof()
-
-    def _read(self) -> None:
-        if not self._is_reading and not self.transport.is_closing():
-            self._is_reading = True
-            self.transport.resume_reading()
 
     def _drop_upstream(self) -> None:
         upstream, self._upstream = self._upstream, None

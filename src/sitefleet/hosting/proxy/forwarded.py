@@ -1,6 +1,6 @@
 """What a request becomes on its way to the instance: headers of one hop go, forwarding is told.
 
-Sources: RFC 9110 7.6.1 (Connection), RFC 7239 (Forwarded); underscores: CGI's variables, and so
+Sources: RFC 9110 7.6.1 (Connection); underscores: CGI's variables, and so
 WSGI's, cannot tell ``X_Forwarded_For`` from ``X-Forwarded-For``.
 """
 
@@ -19,7 +19,7 @@ DROPPED = frozenset(
     {
         b"connection",
         b"content-length",
-        b"forwarded",
+        b"expect",  # the router has answered it
         b"host",
         b"keep-alive",
         b"proxy",  # becomes HTTP_PROXY, which programs take for their proxy's address
@@ -30,7 +30,6 @@ DROPPED = frozenset(
         b"trailer",
         b"transfer-encoding",
         b"upgrade",
-        b"x-real-ip",
     }
 )
 PREFIX = b"x-forwarded-"
@@ -42,7 +41,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 class Peer:
     """Who is at the other end of a connection, as far as instances are told."""
 
-    __slots__ = ("_node", "_plain", "_port", "address", "default_host", "is_trusted")
+    __slots__ = ("_plain", "_port", "address", "default_host", "is_trusted")
 
     def __init__(self, address: str, own: tuple[str, int], *, is_trusted: bool = False) -> None:
         self.address = address.partition("%")[0].encode("ascii", "replace")
@@ -51,7 +50,6 @@ class Peer:
         self.default_host = f"{host}:{own[1]}".encode()
         """Where it came to: the host of a request in HTTP/1.0 that names none."""
         self.is_trusted = is_trusted
-        self._node = b'"[%b]"' % self.address if b":" in self.address else self.address
         self._plain = (
             b"X-Forwarded-For: %b\r\nX-Real-IP: %b\r\nX-Forwarded-Proto: http\r\n"
             b"X-Forwarded-Port: %b\r\n" % (self.address, self.address, self._port)
@@ -60,21 +58,19 @@ class Peer:
     def headers(self, request: Request, sent: dict[bytes, list[bytes]]) -> bytes:
         """Return the headers that tell of it; ``sent`` are those that came, if it is trusted."""
         host = request.host or self.default_host
-        own = b'for=%b;host="%b";proto=http' % (self._node, host)
         if not sent:
-            return b"%bX-Forwarded-Host: %b\r\nForwarded: %b\r\n" % (self._plain, host, own)
+            return b"%bX-Forwarded-Host: %b\r\n" % (self._plain, host)
         before = sent.get(b"x-forwarded-for", [])
         lines = [b"X-Forwarded-For: " + b", ".join([*before, self.address])]
         defaults = (b"http", host, self._port, self.address)
         for name, default in zip(_KEPT, defaults, strict=True):
             lines.append(b"%b: %b" % (name.title(), b", ".join(sent.get(name, [default]))))
-        lines.append(b"Forwarded: " + b", ".join([*sent.get(b"forwarded", []), own]))
         others = [name for name in sent if name not in _WRITTEN]
         lines += [b"%b: %b" % (name.title(), value) for name in others for value in sent[name]]
         return b"\r\n".join(lines) + b"\r\n"
 
 
-_WRITTEN = frozenset({*_KEPT, b"x-forwarded-for", b"forwarded"})
+_WRITTEN = frozenset({*_KEPT, b"x-forwarded-for"})
 
 
 def rewrite(request: Request, peer: Peer) -> bytes:
@@ -88,7 +84,7 @@ def rewrite(request: Request, peer: Peer) -> bytes:
         if _tells_of_peers(lower):
             if peer.is_trusted and lower not in request.named:
                 sent.setdefault(lower, []).append(value)
-        elif not (lower in dropped or b"_" in name or (lower == b"expect" and request.is_old)):
+        elif not (lower in dropped or b"_" in name):
             lines.append(b"%b: %b" % (name, value))
     if request.chunked:
         lines.append(b"Transfer-Encoding: chunked")

@@ -18,7 +18,9 @@ LARGEST_HEAD = 64 * 1024
 REPEATABLE = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"TRACE"})
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)([^#]*)", re.IGNORECASE)
 _LENGTH = re.compile(rb"[0-9]{1,18}")
-_BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
+#: Empty lines before a request; RFC 9112 2.2 asks to pass over one at least.
+MOST_EMPTY_LINES = 4
+_LINE_END = b"\r\n"
 _END = b"\r\n\r\n"
 _LINE_ENDS = (b" HTTP/1.1", b" HTTP/1.0")
 
@@ -37,6 +39,7 @@ class Request:
 
     __slots__ = (
         "chunked",
+        "expects",
         "headers",
         "host",
         "is_old",
@@ -65,6 +68,8 @@ class Request:
         self.length = 0
         """Bytes of its body; 0 when it is chunked."""
         self.chunked = False
+        self.expects = False
+        """Whether its body waits for ``100 Continue``."""
         self.websocket = False
         self.named: frozenset[bytes] = frozenset()
         """Headers that its Connection header names, in lower case."""
@@ -96,16 +101,21 @@ class _Head:
 def split_head(data: bytes) -> tuple[bytes, bytes]:
     """Return the head of a request with its empty line (empty when it is not complete), and more.
 
-    Empty lines before it are dropped (RFC 9112 2.2). Raises BadRequest for what can become none.
+    A few empty lines before it are dropped (RFC 9112 2.2), once it is complete. Raises BadRequest
+    for what can become none.
     """
-    while data[:2] == b"\r\n":
-        data = data[2:]
-    found = data.find(_END)
+    start = 0
+    while data.startswith(_LINE_END, start):
+        start += len(_LINE_END)
+        if start > MOST_EMPTY_LINES * len(_LINE_END):
+            raise BadRequest(400, "There are too many empty lines before the request.")
+    found = data.find(_END, start)
     end = found + len(_END)
-    if found >= 0 and end <= LARGEST_HEAD:
-        return data[:end], data[end:]
-    if data not in (b"", b"\r"):
-        _check_start(data)
+    if found >= 0 and end - start <= LARGEST_HEAD:
+        return data[start:end], data[end:]
+    rest = data[start:] if start else data
+    if rest not in (b"", b"\r"):
+        _check_start(rest)
     return b"", data
 
 
@@ -114,7 +124,7 @@ def _check_start(data: bytes) -> None:
         raise BadRequest(431, f"The head of the request is larger than {LARGEST_HEAD} bytes.")
     if data[:1] == b"\x16":
         raise BadRequest(400, "This port speaks http://, not https://.")
-    if not data[:1].isalpha() or _BARE_LINE_FEED.search(data):
+    if not data[:1].isalpha() or data.count(b"\n") != data.count(_LINE_END):
         raise BadRequest(400, "This is no HTTP request.")
 
 
@@ -162,12 +172,16 @@ def _read_headers(request: Request, headers: list[tuple[bytes, bytes]]) -> None:
     )
     request.named = named
     request.keep_alive = b"close" not in named and (not request.is_old or b"keep-alive" in named)
+    if b"expect" in found and not request.is_old:
+        request.expects = found[b"expect"][0].lower() == b"100-continue"
     if b"upgrade" in named and not request.is_old and request.method == b"GET":
         wanted = [value.lower() for value in found.get(b"upgrade", ())]
         request.websocket = wanted == [b"websocket"] and not request.has_body
 
 
-_READ = frozenset({b"connection", b"content-length", b"host", b"transfer-encoding", b"upgrade"})
+_READ = frozenset(
+    {b"connection", b"content-length", b"expect", b"host", b"transfer-encoding", b"upgrade"}
+)
 
 
 def _read_host(request: Request, values: list[bytes]) -> None:

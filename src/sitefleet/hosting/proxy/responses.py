@@ -68,7 +68,9 @@ def parse_response(head: bytes) -> Response:
     """Return the response whose head this is, without its empty line. Raises BadResponse."""
     first, *lines = head.split(b"\r\n")
     found = _STATUS.fullmatch(first)
-    if found is None or b"\n" in head.replace(b"\r\n", b""):
+    # What ends no line is taken for an end by some, or cuts the value off.
+    stray = head.count(b"\r") != len(lines) or head.count(b"\n") != len(lines) or b"\0" in head
+    if found is None or stray:
         raise BadResponse("this is no HTTP response")
     response = Response(int(found[2]), found[3] or b"")
     for line in lines:

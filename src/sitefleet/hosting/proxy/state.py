@@ -35,7 +35,8 @@ class Limits:
     idle: float = 75.0
     """Between two requests."""
     stalled: float = 60.0
-    """Without a byte of a body that is sent, or of a response that is taken."""
+    """For the first part of a body, then without a byte of it; and without room for more of a
+    response."""
     linger: float = 2.0
     connect: float = 5.0
     last_call: float = 1.0

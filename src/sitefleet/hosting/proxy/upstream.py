@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from sitefleet.hosting.proxy.routes import Target
     from sitefleet.hosting.proxy.state import State
 
+#: Seconds in which a child that was about to end does so: it has not begun with the request.
+ENDS_IN = 1.0
 BUSY = "This site has as many requests as it can take. Try again in a few seconds."
 
 
@@ -61,6 +63,13 @@ class Asker(Protocol):
         """Take no more for now."""
 
 
+def encode(request: Request, pieces: list[bytes], *, done: bool) -> bytes:
+    """Return pieces of a body, which is complete when ``done``, as an instance gets them."""
+    if not request.chunked:
+        return b"".join(pieces)
+    return chunk(pieces) + END if done else chunk(pieces)
+
+
 class Upstream:
     """One request to an instance, and the answer to it."""
 
@@ -69,9 +78,11 @@ class Upstream:
         "_buffer",
         "_client",
         "_connected",
+        "_first",
         "_is_second_try",
         "_request",
         "_sent_body",
+        "_since",
         "_state",
         "_target",
         "_tunnel",
@@ -79,13 +90,17 @@ class Upstream:
         "has_answered",
     )
 
-    def __init__(self, state: State, client: Asker, request: Request) -> None:
+    def __init__(self, state: State, client: Asker, request: Request, first: bytes = b"") -> None:
         self._state = state
         self._client = client
         self._request = request
+        self._first = first
+        """The beginning of its body."""
         self._target: Target | None = None
         self._wire = Wire(state.loop, self)
         self._connected = self._is_second_try = self._sent_body = self._tunnel = False
+        self._since = 0.0
+        """When it was connected."""
         self._buffer = b""
         """The beginning of the answer, until its head is complete."""
         self._body: Body = Sized(0)
@@ -99,8 +114,6 @@ class Upstream:
             return
         self._target = target
         target.open += 1
-        target.requests += 1
-        target.last = time()
         self._connect(target)
 
     def close(self) -> None:
@@ -122,11 +135,7 @@ class Upstream:
 
     def send_body(self, pieces: list[bytes], *, done: bool) -> None:
         """Send pieces of the body, which is complete when ``done``."""
-        data = chunk(pieces) if self._request.chunked else b"".join(pieces)
-        if self._request.chunked and done:
-            data += END
-        if data:
-            self._sent_body = True
+        if data := encode(self._request, pieces, done=done):
             self.send(data)
 
     def send(self, data: bytes) -> None:
@@ -152,7 +161,13 @@ class Upstream:
     def on_connected(self) -> None:
         """Send the head; the body follows."""
         self._connected = True
-        self._wire.write(rewrite(self._request, self._client.peer))
+        self._since = self._state.now()
+        if self._target is not None and not self._is_second_try:
+            self._target.requests += 1
+            self._target.last = time()
+        first, self._first = self._first, b""
+        self._sent_body = bool(first)
+        self._wire.write(rewrite(self._request, self._client.peer) + first)
         if not self._client.is_blocked:
             self._wire.resume()
         if self._request.has_body:
@@ -247,7 +262,9 @@ class Upstream:
         assert target is not None  # noqa: S101 - for the type
         # On a unix socket a reset says that not all of the head was read: nothing was done.
         unread = isinstance(error, ConnectionResetError) and target.family == socket.AF_UNIX
-        is_harmless = unread or self._request.method in REPEATABLE
+        # One that the instance had for longer may be what has ended it, or took all of its time.
+        is_short = self._state.now() - self._since <= ENDS_IN
+        is_harmless = unread or (is_short and self._request.method in REPEATABLE)
         if self._is_second_try or self._sent_body or self._buffer or not is_harmless:
             self._fail("has closed the connection without an answer")
             return

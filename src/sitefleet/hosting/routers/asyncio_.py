@@ -8,8 +8,6 @@ not.
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
 import socket
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -18,16 +16,17 @@ from sitefleet.exceptions import SiteError
 from sitefleet.hosting.context import Context, Status
 from sitefleet.hosting.memory import private_bytes
 from sitefleet.hosting.proxy.channel import Channel
-from sitefleet.hosting.settings import parse_bind
+from sitefleet.hosting.sockets import listen
 
 if TYPE_CHECKING:
     from sitefleet.hosting.plan import Plan
     from sitefleet.hosting.processes import Process
 
 NAME = "router"
-BACKLOG = 2048
 #: Seconds for a router to start, and for one that runs to take a table.
 STARTS_IN, TAKES_IN = 20.0, 5.0
+#: Ends soon after a start that may happen: more of them in a row are a failure.
+ONCE = 1
 #: Seconds beyond its timeout, in which an instance starts or is started again.
 GRACE = 30
 #: Seconds for requests under way when it stops: a little more than the process gives them.
@@ -147,10 +146,11 @@ class AsyncioRouter:
         process = self._running.process if self._running is not None else None
         alive = process is not None and process.is_running
         pid = process.pid if process is not None and alive else None
+        failures = process.failures if process is not None else 0
         return [
             Status(
                 NAME,
-                "running" if alive else "failing",
+                "running" if alive else "failing" if failures > ONCE else "starting",
                 pid,
                 private_bytes(pid),
                 sum(count for count, _ in self.counted.values()),
@@ -191,38 +191,3 @@ class AsyncioRouter:
             "patience": {i.key: i.options.timeout + GRACE for i in plan.instances},
             "trusted": list(plan.fleet.serving.trusted_proxies),
         }
-
-
-def listen(bind: str) -> socket.socket:
-    """Return a socket that listens on ``host:port``. Raises SiteError, which says what to do."""
-    parsed = parse_bind(bind)
-    if parsed is None:
-        message = f'{bind!r} is no host and port, such as "127.0.0.1:8000".'
-        raise SiteError(message)
-    try:
-        found = socket.getaddrinfo(*parsed, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, protocol, _, address = found[0]
-        made = socket.socket(family, kind, protocol)
-    except OSError as error:
-        message = f"Cannot listen on {bind}: {os.strerror(error.errno or 0)}."
-        raise SiteError(message) from None
-    try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        made.bind(address)
-        made.listen(BACKLOG)
-        made.settimeout(0)
-    except OSError as error:
-        made.close()
-        raise SiteError(_why_not(bind, error)) from None
-    return made
-
-
-def _why_not(bind: str, error: OSError) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return (
-            f"Something listens on {bind} already. Stop it (`ss -ltnp` shows which process it"
-            " is), or name another address by --bind."
-        )
-    return f"Cannot listen on {bind}: {error.strerror}."

@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING
 
 from sitefleet.exceptions import SiteError
 from sitefleet.hosting.routers.programs import (
-    FORWARDED,
     GRACE,
     Program,
     most_files,
     most_of_a_host,
     safe_routes,
     template,
-    write_file,
 )
+from sitefleet.hosting.run_dir import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -36,6 +35,8 @@ MOST_CONNECTIONS = 16_384
 CHUNK = 12_000
 #: Times that a change is tried, a fifth of a second apart: the program may be starting again.
 ATTEMPTS = 25
+#: Seconds for each answer: whoever waits for it holds up all other changes.
+ANSWERS_IN = 2.0
 #: Servers in one command, for the same reason.
 MANY = 50
 #: What it answers to commands that have worked, besides nothing.
@@ -131,14 +132,15 @@ class HaproxyRouter(Program):
                     raise SiteError(_objection(line))
 
     async def _ask(self, command: str) -> str:
-        """Return what it answers to a command. Raises OSError while it does not listen."""
-        reader, writer = await asyncio.open_unix_connection(str(self.root / API))
-        try:
-            writer.write(f"{command}\n".encode())
-            await writer.drain()
-            return (await reader.read()).decode(errors="replace")
-        finally:
-            writer.close()
+        """Return what it answers to a command. Raises OSError while it does not, or hangs."""
+        async with asyncio.timeout(ANSWERS_IN):
+            reader, writer = await asyncio.open_unix_connection(str(self.root / API))
+            try:
+                writer.write(f"{command}\n".encode())
+                await writer.drain()
+                return (await reader.read()).decode(errors="replace")
+            finally:
+                writer.close()
 
 
 def _objection(said: str) -> str:
@@ -191,9 +193,6 @@ def render_haproxy(plan: Plan, bind: str) -> str:
         "connections": connections,
         "trusted": trusted or "always_false",
         "errors": "\n".join(_ERROR % status for status in (502, 503, 504)),
-        "cleaned": "\n".join(
-            f"    http-request del-header {header} unless trusted" for header in FORWARDED
-        ),
         "servers": "\n".join(f"    server {key} {_address(key)}" for key in _keys(plan)),
         "raw": serving.raw.get("haproxy", ""),
     }

@@ -24,9 +24,8 @@ from sitefleet.hosting.routers.programs import (
     most_files,
     most_of_a_host,
     template,
-    write_file,
 )
-from sitefleet.hosting.run_dir import LONGEST_SOCKET
+from sitefleet.hosting.run_dir import LONGEST_SOCKET, write_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -152,6 +151,7 @@ def render_nginx(serving: Serving, bind: str) -> str:
     by_fastrouter = serving.driver == "uwsgi"
     values["leave"] = _LEAVE_UWSGI + _LEAVE if by_fastrouter else _LEAVE
     values["uwsgi"] = template("nginx-fastrouter.conf") % values if by_fastrouter else ""
+    values["upstream"] = _FASTROUTER_TWICE if by_fastrouter else ""
     return template("nginx.conf") % values
 
 
@@ -193,6 +193,13 @@ def _user() -> str:
 _LEAVE_UWSGI = """
             error_page 419 = @fastrouter;
             if (-d u/$sitefleet_name) { return 419; }"""
+#: nginx asks a server again only where there is another one.
+_FASTROUTER_TWICE = """
+    upstream sitefleet_fastrouter {
+        server unix:s/fastrouter.sock max_fails=0;
+        server unix:s/fastrouter.sock max_fails=0;
+    }
+"""
 _LEAVE = """
             error_page 418 = @shared;
             if (!-d d/$sitefleet_name) { return 418; }"""

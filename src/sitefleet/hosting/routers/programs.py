@@ -11,7 +11,6 @@ import os
 import re
 import resource
 import shutil
-import socket
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -22,9 +21,10 @@ from sitefleet.exceptions import SiteError
 from sitefleet.hosting.context import Status
 from sitefleet.hosting.memory import private_bytes
 from sitefleet.hosting.settings import parse_bind
-from sitefleet.hosting.sockets import BACKLOG
+from sitefleet.hosting.sockets import listen
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Sequence
 
     from sitefleet.hosting.context import Context
@@ -41,18 +41,21 @@ GRACE = 8
 #: than the backlog of a site's socket, which then never is full.
 MOST_OF_A_HOST = 2000
 MOST_FILES = 65_536
-#: Headers in which only proxies are to speak: a client's own are taken away. See also
-#: ``secure_scheme_headers`` of gunicorn, which believes some of them.
+#: Headers in which only proxies are to speak: a client's own are taken away. A list, for programs
+#: that cannot take away all that begins with ``X-Forwarded-``. See also ``secure_scheme_headers``
+#: of gunicorn, which believes some of them, and the documentation of oauth2-proxy and Traefik.
 FORWARDED = (
     "Forwarded",
     "X-Forwarded-For",
-    "X-Forwarded-Host",
-    "X-Forwarded-Port",
-    "X-Forwarded-Prefix",
-    "X-Forwarded-Proto",
-    "X-Forwarded-Protocol",
-    "X-Forwarded-Server",
-    "X-Forwarded-Ssl",
+    *(
+        f"X-Forwarded-{name}"
+        for name in (
+            *("Access-Token", "By", "Client-Cert", "Client-IP", "Email", "Groups", "Host"),
+            *("Method", "Path", "Port", "Preferred-Username", "Prefix", "Proto", "Protocol"),
+            *("Roles", "Scheme", "Server", "Ssl", "Tls-Client-Cert", "Tls-Client-Cert-Info"),
+            *("Uri", "Url", "User"),
+        )
+    ),
 )
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
@@ -109,6 +112,10 @@ class Program:
         state = "running" if process.is_running else "starting"
         memory = private_bytes(process.pid)
         return [Status(self.name, state, process.pid, memory, restarts=process.restarts)]
+
+    def counts(self) -> dict[str, tuple[int, float]]:
+        """Return nothing: what it counts, it counts by host or not at all."""
+        return {}
 
     async def stop(self) -> None:
         """Stop; requests under way are answered, within some seconds."""
@@ -219,28 +226,6 @@ def find_program(name: str, package: str) -> str:
     return found
 
 
-def listen(bind: str) -> socket.socket:
-    """Return a socket that listens on ``host:port``. Raises SiteError with the reason."""
-    host, port = parse_bind(bind) or ("", -1)
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        made = socket.socket(family, kind)
-        try:
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            made.bind(address)
-            made.listen(BACKLOG)
-            made.setblocking(False)  # noqa: FBT003 - as it is called there
-        except OSError:
-            made.close()
-            raise
-    except OSError as error:
-        message = f"Cannot listen on {bind}: {error.strerror}. Choose another address by --bind."
-        raise SiteError(message) from error
-    return made
-
-
 async def ask(address: tuple[str, int], host: str) -> str:
     """Return the first line that is answered to a request for ``/``; empty without an answer."""
     where = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address[0], address[0])  # noqa: S104
@@ -274,10 +259,3 @@ def most_files() -> int:
 def template(name: str) -> str:
     """Return the text of a configuration, in which ``%(name)s`` are to be filled in."""
     return (TEMPLATES / name).read_text(encoding="utf-8")
-
-
-def write_file(path: Path, text: str) -> None:
-    """Write a file in one step: whoever reads it gets all of the old or all of the new."""
-    new = path.with_name(f"{path.name}.new")
-    new.write_text(text, encoding="utf-8")
-    new.replace(path)

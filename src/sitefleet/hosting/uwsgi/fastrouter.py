@@ -9,6 +9,7 @@ from sitefleet.exceptions import SiteError
 from sitefleet.hosting.uwsgi import ini, talk
 from sitefleet.hosting.uwsgi.addresses import backlog
 from sitefleet.hosting.uwsgi.files import write
+from sitefleet.hosting.uwsgi.quiet import keep_quiet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +34,7 @@ class Fastrouter:
         self.led: dict[str, str] = {}
         """Hosts that it knows, and where it leads them."""
         self._is_full = False
+        self._store = root / "hosts.cache"
 
     async def start(self, program: Program) -> None:
         """Start it, if it does not run. Raises SiteError where it cannot be."""
@@ -41,18 +43,11 @@ class Fastrouter:
         if missing := [name for name in ("fastrouter", "cache") if not program.has(name)]:
             message = f"{program.path} has no plugin {missing[0]}, which nginx leads to."
             raise SiteError(message)
-        store = self.root / "hosts.cache"
-        store.unlink(missing_ok=True)
-        text = ini.fastrouter(
-            program.plugins("fastrouter", "cache"),
-            str(self.context.run_dir.socket("fastrouter")),
-            str(self.cache),
-            str(store),
-            backlog(),
-        )
+        self._store.unlink(missing_ok=True)
         path = self.root / "fastrouter.ini"
-        write(path, text)
-        self.process = self.context.process("fastrouter", [program.path, "--ini", str(path)])
+        write(path, self.text(program))
+        argv = [program.path, "--ini", str(path)]
+        self.process = keep_quiet(self.context.process("fastrouter", argv))
         await self.process.start()
         try:
             async with asyncio.timeout(PATIENCE):
@@ -61,6 +56,16 @@ class Fastrouter:
         except TimeoutError:
             message = "The fastrouter does not start: sitefleet logs fastrouter."
             raise SiteError(message) from None
+
+    def text(self, program: Program) -> str:
+        """Return its configuration."""
+        return ini.fastrouter(
+            program.plugins("fastrouter", "cache"),
+            str(self.context.run_dir.socket("fastrouter")),
+            str(self.cache),
+            str(self._store),
+            backlog(),
+        )
 
     async def lead(self, wanted: Mapping[str, str]) -> None:
         """Lead hosts to these addresses, and no others."""

@@ -51,13 +51,8 @@ class Program:
         return [name for name in names if name and name not in self.built_in]
 
 
-async def find_program(python: str, version: str) -> Program:
-    """Return the uWSGI for a Python, given by path and by version, such as ``3.12.1``.
-
-    The Python in uWSGI may be another build of the same minor version, whose packages fit both.
-    Raises SiteError where there is none, or none for this Python.
-    """
-    minor = version.rpartition(".")[0]
+def find_path(python: str) -> str:
+    """Return the path of the program. Raises SiteError where there is none."""
     beside = Path(python).parent / "uwsgi"
     path = os.environ.get(VARIABLE) or (
         str(beside) if beside.is_file() else shutil.which("uwsgi") or ""
@@ -65,7 +60,20 @@ async def find_program(python: str, version: str) -> Program:
     if not path:
         message = f"The driver uwsgi needs the program uwsgi, which is not on PATH.{HINT}"
         raise SiteError(message)
-    name, built_in, _ = read_plugins(await _ask(path, "--plugins-list"))
+    return path
+
+
+async def find_program(python: str, version: str) -> Program:
+    """Return the uWSGI for a Python, given by path and by version, such as ``3.12.1``.
+
+    The Python in uWSGI may be another build of the same minor version, whose packages fit both.
+    Raises SiteError where there is none, or none for this Python.
+    """
+    minor = version.rpartition(".")[0]
+    path = find_path(python)
+    said = await _ask(path, "--plugins-list")
+    check_binary(path, said)
+    name, built_in, _ = read_plugins(said)
     own = "" if "python" in built_in else f"python{minor.replace('.', '')}"
     wanted = ["emperor_pg", "fastrouter", "cache", own, "python3" if own else ""]
     loading = (f"--plugin={plugin}" for plugin in wanted if plugin and plugin not in built_in)
@@ -81,6 +89,17 @@ async def find_program(python: str, version: str) -> Program:
         message = f"{path} runs Python {theirs}, and the project Python {version}.{HINT}"
         raise SiteError(message)
     return Program(path, name, built_in, known - built_in, own, theirs)
+
+
+def check_binary(path: str, said: str) -> None:
+    """Raise SiteError for a uWSGI that is a module of Python, by what it says at its start.
+
+    It starts vassals by the program that it runs in, which is Python and knows no ``--ini``.
+    """
+    found = re.search(r"^detected binary path: (.*)$", said, re.MULTILINE)
+    if found and Path(found[1]).name.startswith(("python", "pypy")):
+        message = f"{path} is pyuwsgi, whose Emperor cannot start vassals: take uWSGI itself.{HINT}"
+        raise SiteError(message)
 
 
 def read_plugins(text: str) -> tuple[str, frozenset[str], frozenset[str]]:

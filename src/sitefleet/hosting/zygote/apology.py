@@ -5,9 +5,15 @@ It never waits for a client: what is not there within `PATIENCE` is answered all
 
 from __future__ import annotations
 
+import asyncio
 import select
 import socket
-from contextlib import suppress
+from contextlib import closing, suppress
+from time import monotonic
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
 
 #: Seconds that a client has to send its request.
 PATIENCE = 1.0
@@ -28,20 +34,23 @@ def make_answer(retry_after: float) -> bytes:
 class Apologies:
     """Connections that are answered with 503."""
 
-    def __init__(self, poll: select.epoll) -> None:
-        self._poll = poll
+    def __init__(self, poll: select.epoll, own: Callable[[int], int] = int) -> None:
+        """``own`` returns another descriptor for one that is closed: see `Descriptors.own`."""
+        self._poll, self._own = poll, own
         self._waiting: dict[int, tuple[socket.socket, float, bytes]] = {}
 
     def accept(self, descriptor: int, retry_after: float, now: float) -> None:
         """Take one connection from a listening socket, if there is one."""
         if len(self._waiting) >= MOST:
             self.end(next(iter(self._waiting)))
-        with suppress(BlockingIOError, ConnectionError):
+        with suppress(OSError):
             with socket.socket(fileno=descriptor) as listener:
                 try:
-                    client, _ = listener.accept()
+                    accepted, _ = listener.accept()
                 finally:
                     listener.detach()
+            # A child of another site that is forked meanwhile is to close it.
+            client = socket.socket(fileno=self._own(accepted.detach()))
             client.settimeout(0.0)
             answer = make_answer(retry_after)
             self._waiting[client.fileno()] = client, now + PATIENCE, answer
@@ -73,3 +82,35 @@ class Apologies:
     def due(self) -> float:
         """When `end_late` is to be called at the latest."""
         return min((deadline for _, deadline, _ in self._waiting.values()), default=float("inf"))
+
+
+async def apologize(listeners: Collection[int], seconds: float) -> None:
+    """Answer all who come to listening sockets, that do not block, for some seconds.
+
+    In the loop that runs, and not in a thread: the supervisor forks.
+    """
+    loop = asyncio.get_running_loop()
+    until = monotonic() + seconds
+    with closing(select.epoll()) as poll:
+        apologies = Apologies(poll)
+        numbers = set(listeners)
+        for number in numbers:
+            poll.register(number, select.EPOLLIN)
+        come = asyncio.Event()
+        loop.add_reader(poll.fileno(), come.set)
+        try:
+            while (now := monotonic()) < until:
+                with suppress(TimeoutError):
+                    # Not `wait_for`: that of Python 3.11 may lose a cancellation.
+                    async with asyncio.timeout(min(until, apologies.due) - now):
+                        await come.wait()
+                come.clear()
+                for number, _ in poll.poll(0):
+                    if number in numbers:
+                        apologies.accept(number, seconds, now)
+                    else:
+                        apologies.end(number)
+                apologies.end_late(monotonic())
+        finally:
+            loop.remove_reader(poll.fileno())
+            apologies.end_late(float("inf"))

@@ -6,7 +6,9 @@ who read each other's answers.
 
 from __future__ import annotations
 
+import gc
 import os
+import random
 import socket
 import stat
 import threading
@@ -55,6 +57,24 @@ def find_connections(own: Collection[int]) -> list[str]:
                 f" receiver of sitefleet.serving.signals.post_fork."
             )
     return found
+
+
+def find_generators() -> list[random.Random]:
+    """Return the random number generators of the project; subclasses have rules of their own."""
+    return [item for item in gc.get_objects() if type(item) is random.Random]
+
+
+def reseed_after_fork(generators: Collection[random.Random]) -> None:
+    """Let each process that is forked from now on have other numbers of these generators.
+
+    As `random` itself does for the one that its functions use.
+    """
+
+    def reseed() -> None:
+        for generator in generators:
+            generator.seed()
+
+    os.register_at_fork(after_in_child=reseed)
 
 
 def _target(thread: threading.Thread) -> str:

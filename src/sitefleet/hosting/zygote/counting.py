@@ -102,12 +102,14 @@ class WSGI:
     def _counted_file(self, result: Any, lane: int) -> Any:
         """Return it as it is, for the server knows it by its type and sends the file itself."""
         close = getattr(result, "close", lambda: None)
+        lanes = [lane]
 
         def closed() -> None:
             try:
                 close()
             finally:
-                self._counter.end(lane)
+                if lanes:  # a lane that is given back twice would be that of two requests
+                    self._counter.end(lanes.pop())
 
         result.close = closed
         return result

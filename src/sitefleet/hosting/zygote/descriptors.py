@@ -26,8 +26,10 @@ class Descriptors:
 
     def own(self, descriptor: int) -> int:
         """Return a descriptor under a number of the parent's; the given one is closed."""
-        made = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, self._base)
-        os.close(descriptor)
+        try:
+            made = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, self._base)
+        finally:
+            os.close(descriptor)
         self._highest = max(self._highest, made)
         return made
 

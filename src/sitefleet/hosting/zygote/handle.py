@@ -7,10 +7,12 @@ from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from sitefleet.hosting.run_dir import make_prefix
+from sitefleet.hosting.variables import ASKING
 from sitefleet.hosting.zygote import channel
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from sitefleet.hosting.context import Context
     from sitefleet.hosting.zygote.program import Served
@@ -24,7 +26,11 @@ class Handle:
     """One parent process, started again when it ends, and what it is to serve."""
 
     def __init__(
-        self, context: Context, group: str, environment: Mapping[str, str], cgroup: str
+        self,
+        context: Context,
+        group: str,
+        environment: Mapping[str, str],
+        arguments: Iterable[str] = (),
     ) -> None:
         self.context = context
         self.name = f"zygote-{group}" if group else "zygote"
@@ -35,12 +41,12 @@ class Handle:
         self._end, self._other = channel.make_pair()
         self._end.settimeout(0.0)
         self._loading = context.run_dir.files / f"{self.name}-{self._other.fileno()}.loading"
-        arguments = ["--fd", str(self._other.fileno()), *(["--cgroup", cgroup] if cgroup else [])]
-        arguments += ["--loading", str(self._loading)]
+        asking = make_prefix(context.run_dir.files, f"{self._loading.stem}.asking")
+        given = ["--fd", str(self._other.fileno()), "--loading", str(self._loading), *arguments]
         self._process = context.process(
             self.name,
-            context.python(MODULE, *arguments),
-            environment=environment,
+            context.python(MODULE, *given),
+            environment={**environment, ASKING: str(asking)},
             descriptors=(self._other.fileno(),),
         )
         self._settled = asyncio.Event()
@@ -66,6 +72,8 @@ class Handle:
             await self._process.start()
         except OSError as error:
             self.context.say(f"{self.name} cannot be started: {error}.")
+            self._end.close()
+            self._other.close()
             return False
         self._sending = asyncio.create_task(self._send(), name=f"tell {self.name}")
         asyncio.get_running_loop().add_reader(self._end.fileno(), self._read)
@@ -80,10 +88,11 @@ class Handle:
     def serve(self, wanted: dict[str, Served]) -> None:
         """Serve these sites and no others; those that are as before are not disturbed."""
         before, self._wanted = self._wanted, wanted
+        self._process.speaks_for = {*before, *wanted}  # who leaves has something to say yet
         changed = [key for key, served in wanted.items() if before.get(key) != served]
         gone = [key for key in before if key not in wanted]
-        if gone:
-            self._outbox.put_nowait(({"do": "forget", "keys": gone}, []))
+        for keys in channel.split(gone):
+            self._outbox.put_nowait(({"do": "forget", "keys": keys}, []))
         self._hand_over(changed)
 
     async def has_all(self) -> None:
@@ -120,19 +129,21 @@ class Handle:
         self._other.close()
 
     def _hand_over(self, keys: list[str]) -> None:
-        for start in range(0, len(keys), channel.AT_ONCE):
-            some = keys[start : start + channel.AT_ONCE]
+        for some in channel.split(keys):
             self._outbox.put_nowait(({"do": "serve"}, some))
 
     async def _send(self) -> None:
         while True:
             message, keys = await self._outbox.get()
+            if not keys:
+                await self._write(message, [])
+                continue
             # As it is wanted now: a site may have changed, or gone, since this was put here.
-            found = {key: self._number(key) for key in keys if key in self._wanted}
-            numbers = {key: number for key, number in found.items() if number is not None}
-            if keys:
-                message["sites"] = [self._wanted[key].as_json() for key in numbers]
-            await self._write(message, list(numbers.values()))
+            found = ((key, self._number(key)) for key in keys if key in self._wanted)
+            sites = [(self._wanted[key].as_json(), n) for key, n in found if n is not None]
+            for some in channel.split(sites):
+                values = [values for values, _ in some]
+                await self._write({**message, "sites": values}, [number for _, number in some])
 
     def _number(self, key: str) -> int | None:
         """Return the descriptor of a site's listening socket; None where there can be none."""
@@ -154,16 +165,22 @@ class Handle:
                     await writable.wait()
                 finally:
                     loop.remove_writer(self._end.fileno())
-            except OSError as error:
-                self.context.say(f"{self.name} cannot be told anything: {error}.")
+            except (channel.BadMessage, OSError) as error:
+                self.context.say(f"{self.name} cannot be told something: {error}.")
                 return
             else:
                 return
 
     def _read(self) -> None:
         with suppress(BlockingIOError):
-            while (received := channel.receive(self._end)) is not None:
-                self._hear(received[0])
+            while True:
+                try:
+                    received = channel.receive(self._end)
+                    if received is None:
+                        return
+                    self._hear(received[0])
+                except channel.BadMessage as error:
+                    self.context.say(f"{self.name} has said what cannot be understood: {error}.")
 
     def _hear(self, message: channel.Message) -> None:
         if message["is"] == "status":
@@ -172,12 +189,14 @@ class Handle:
             if message["rows"] is None and future is not None and not future.done():
                 future.set_result(rows)
             return
+        if message["is"] == "problems":
+            for problem in message["problems"]:
+                self.context.say(problem)
+            return
         # A parent that was just started, perhaps not the first one, and knows of nothing.
         self.why = message.get("why", "")
         self.is_ready = not self.why
         if self.why:
             self.context.say(f"{self.name}: {self.why}.")
-        for problem in message.get("problems", ()):
-            self.context.say(problem)
         self._settled.set()
         self._hand_over(list(self._wanted))

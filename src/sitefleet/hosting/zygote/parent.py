@@ -11,6 +11,7 @@ import select
 import signal
 import sys
 import time
+from collections import deque
 from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -26,12 +27,17 @@ from sitefleet.hosting.zygote.telling import say, statuses
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Iterable
     from types import FrameType
 
     from sitefleet.hosting.zygote.program import Program
 
 #: Seconds that a client is asked to wait where nothing can be started.
 RETRY_AFTER = 5.0
+#: Characters of a text that the supervisor is told.
+LONGEST_TEXT = 2000
+#: Messages that wait for the supervisor; of more the oldest are dropped.
+MOST_MESSAGES = 1000
 
 
 class Parent:
@@ -45,9 +51,10 @@ class Parent:
         self.draining = False
         self._told_to_end = False
         self._loaded_at = time.time()
+        self._outbox: deque[channel.Message] = deque(maxlen=MOST_MESSAGES)
         self._poll = select.epoll()
         self._descriptors = Descriptors(end.fileno(), self._poll.fileno())
-        self._apologies = Apologies(self._poll)
+        self._apologies = Apologies(self._poll, self._descriptors.own)
         self.nursery = Nursery(self._poll, self._descriptors, cgroup)
         end.settimeout(0.0)
         for descriptor in (end.fileno(), self._descriptors.woken, self._descriptors.heard):
@@ -61,9 +68,18 @@ class Parent:
         return fixed | set(self.by_descriptor)
 
     def tell(self, message: channel.Message) -> None:
-        """Tell the supervisor; where it does not listen it has gone, or asks again."""
-        with suppress(OSError):
-            channel.send(self.end, message)
+        """Tell the supervisor, as soon as it listens."""
+        self._outbox.append(message)
+        self._send()
+
+    def tell_problems(self, problems: Iterable[str]) -> None:
+        """Tell the supervisor what is wrong with the project, although it serves."""
+        for some in channel.split(problem[:LONGEST_TEXT] for problem in problems):
+            self.tell({"is": "problems", "problems": some})
+
+    def tell_failed(self) -> None:
+        """Tell the supervisor that the project could not be loaded."""
+        self.tell({"is": "failed", "why": self.why[:LONGEST_TEXT]})
 
     def run(self, program: Program | None, until: float = NEVER) -> None:
         """Serve until told to end and all children have, or until a time (`monotonic`).
@@ -84,6 +100,19 @@ class Parent:
             self._apologies.end_late(now)
             self.nursery.look(now)
 
+    def _send(self) -> None:
+        with suppress(OSError):  # it has gone, and the loop hears of that
+            while self._outbox:
+                try:
+                    channel.send(self.end, self._outbox[0])
+                except BlockingIOError:
+                    break
+                except channel.BadMessage as error:
+                    sys.stderr.write(f"The supervisor was not told something: {error}.\n")
+                self._outbox.popleft()
+            waits = select.EPOLLOUT if self._outbox else 0
+            self._poll.modify(self.end.fileno(), select.EPOLLIN | waits)
+
     def _pause(self, until: float) -> float | None:
         wishes = [self.nursery.due, self._apologies.due, until]
         due = min(wishes)
@@ -103,6 +132,7 @@ class Parent:
                 os.read(descriptor, 4096)
             self.nursery.bury(now)
         elif descriptor == self.end.fileno():
+            self._send()
             self._messages()
         else:
             self._apologies.end(descriptor)
@@ -113,16 +143,23 @@ class Parent:
     def _messages(self) -> None:
         with suppress(BlockingIOError):
             while True:
-                received = channel.receive(self.end)
-                if received is None:  # the supervisor has gone
-                    self._poll.unregister(self.end.fileno())
-                    self.drain()
-                    return
-                self._message(*received)
+                try:
+                    received = channel.receive(self.end)
+                    if received is None:  # the supervisor has gone
+                        self._poll.unregister(self.end.fileno())
+                        self.drain()
+                        return
+                    self._message(*received)
+                except channel.BadMessage as error:
+                    sys.stderr.write(f"A message of the supervisor was skipped: {error}.\n")
 
     def _message(self, message: channel.Message, descriptors: list[int]) -> None:
         match message["do"]:
             case "serve":
+                if len(message["sites"]) != len(descriptors):
+                    channel.close_all(descriptors)
+                    text = "sites and sockets are not as many"
+                    raise channel.BadMessage(text)
                 for values, descriptor in zip(message["sites"], descriptors, strict=True):
                     self.serve(values, descriptor)
             case "forget":

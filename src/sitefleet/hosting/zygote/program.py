@@ -20,8 +20,9 @@ class Served:
     options: Options = field(default_factory=Options)
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as it travels to the parent."""
+        """Return it as it travels to the parent: with what a child needs, which is short."""
         options = self.options.as_json()
+        del options["warm_up"], options["environment"]  # those of the parent are for all its sites
         return {"key": self.key, "site": self.site, "options": options}
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from sitefleet.hosting.logs import marked
-from sitefleet.hosting.zygote.channel import AT_ONCE
+from sitefleet.hosting.zygote.channel import split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,15 +27,8 @@ def say(text: str, held: Held) -> None:
 
 
 def statuses(all_held: Sequence[Held], slots: Slots) -> Iterator[list[Row]]:
-    """Yield rows for `sitefleet.hosting.context.Status`, in messages of a size that is sent."""
-    rows: list[Row] = []
-    for held in all_held:
-        rows += _rows(held, slots)
-        if len(rows) >= AT_ONCE:
-            yield rows
-            rows = []
-    if rows:
-        yield rows
+    """Return rows for `sitefleet.hosting.context.Status`, in messages of a size that is sent."""
+    return split(row for held in all_held for row in _rows(held, slots))
 
 
 def _rows(held: Held, slots: Slots) -> list[Row]:

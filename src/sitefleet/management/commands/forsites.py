@@ -12,9 +12,10 @@ from django.core.management.base import CommandError
 from sitefleet.lookup import get_site
 from sitefleet.management import USAGE_ERROR
 from sitefleet.management.fleet import Job, Result, run_jobs
-from sitefleet.management.output import FleetCommand, Progress, as_json
+from sitefleet.management.output import FleetCommand, as_json
 from sitefleet.registry import all_configs
 from sitefleet.states import State
+from sitefleet.terminal import Progress
 
 if TYPE_CHECKING:
     from django.core.management.base import CommandParser

@@ -166,7 +166,7 @@ class Command(FleetCommand):
             "serving",
             "whether a site has processes of its own, and how they run; shows it as well",
             "  manage.py sites serving gh --mode dedicated workers=5 timeout=30\n"
-            '  manage.py sites serving gh warm_up="/ /news/" idle=\n'
+            '  manage.py sites serving gh warm_up="/ /news/" environment="FLAVOUR=mild" idle=\n'
             "  manage.py sites serving gh --mode default",
         )
         _site(serving)
@@ -184,6 +184,7 @@ class Command(FleetCommand):
             help="an option, such as workers; without a VALUE that of the project counts",
         )
         options.required = False
+        _take_words_between_options(serving)
         _dry_run(serving)
         _json(serving)
         clear = _parser(
@@ -264,6 +265,22 @@ def _parser(add: Add, name: str, help_text: str, examples: str) -> CommandParser
         epilog=f"examples:\n{examples}",
         formatter_class=ExampleFormatter,
     )
+
+
+def _take_words_between_options(parser: CommandParser) -> None:
+    """Let NAME=VALUE stand behind options too: argparse takes one row of them and no more.
+
+    Its own `parse_known_intermixed_args` calls the method that is replaced here.
+    """
+    parse = parser.parse_known_args
+
+    def parse_all(*given: Any, **named: Any) -> Any:
+        found, rest = parse(*given, **named)
+        words = [word for word in rest if "=" in word and not word.startswith("-")]
+        found.values = [*found.values, *words]
+        return found, [word for word in rest if word not in words]
+
+    parser.parse_known_args = parse_all  # type: ignore[method-assign]
 
 
 def _site(parser: CommandParser) -> None:

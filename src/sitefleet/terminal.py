@@ -1,0 +1,63 @@
+"""What commands show on a terminal: text that writes only itself, columns, a bar."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+BAR_WIDTH = 24
+#: Characters of a progress bar at most: a longer one would go on in the next line, and stay there.
+LONGEST_BAR = 200
+#: What shells report for a process that was ended by SIGINT: 128 and its number.
+INTERRUPTED = 130
+
+
+def printable(text: str, kept: str = "") -> str:
+    """Return a text whose every character is seen as what it is, but for those in ``kept``.
+
+    Names may come in past the forms: control characters and those that turn the direction of text
+    would let one of them write other lines than its own.
+    """
+    return "".join(
+        char if char.isprintable() or char in kept else char.encode("unicode_escape").decode()
+        for char in text
+    )
+
+
+def columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return rows below a head, each a line, in columns."""
+    lines = [head, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    ]
+
+
+class Progress:
+    """A progress bar on standard error, on a terminal only; ``quiet`` leaves it out."""
+
+    def __init__(self, *, quiet: bool = False, stream: TextIO | None = None) -> None:
+        self.stream = stream or sys.stderr
+        self.shown = not quiet and self.stream.isatty()
+        self._drawn = False
+
+    def __call__(self, done: int, total: int, label: str = "") -> None:
+        """Show that ``done`` of ``total`` is done."""
+        if not self.shown:
+            return
+        filled = BAR_WIDTH * done // max(total, 1)
+        bar = "#" * filled + "." * (BAR_WIDTH - filled)
+        self.stream.write(f"\r\x1b[K[{bar}] {done}/{total} {label}"[:LONGEST_BAR])
+        self.stream.flush()
+        self._drawn = True
+
+    def clear(self) -> None:
+        """Take the bar away, so that a line can be written."""
+        if self._drawn:
+            self._drawn = False
+            self.stream.write("\r\x1b[K")
+            self.stream.flush()
