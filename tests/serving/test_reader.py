@@ -2,6 +2,9 @@
 
 import pytest
 
+from django.test import override_settings
+
+from sitefleet.scoping.scopes import scopes
 from sitefleet.serving import reader
 
 
@@ -14,7 +17,8 @@ from sitefleet.serving import reader
     ],
     ids=["both", "sites", "sitefleet"],
 )
-def test_apps_that_have_to_be_there_are_named(settings, capsys, installed, missing):
-    settings.INSTALLED_APPS = installed
-    assert reader.main(["--once"]) == 1
+def test_apps_that_have_to_be_there_are_named(capsys, installed, missing):
+    with override_settings(INSTALLED_APPS=installed):
+        assert reader.main(["--once"]) == 1
+    scopes.find()  # of the models that are there again
     assert capsys.readouterr().err == f"sitefleet: add {missing} to INSTALLED_APPS.\n"
