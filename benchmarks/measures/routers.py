@@ -17,13 +17,13 @@ from benchmarks.serving.starting import scratch, started
 from benchmarks.workers import KEPT, fleet
 from sitefleet.exceptions import SiteError
 from sitefleet.hosting.context import Context
-from sitefleet.hosting.fleet import Fleet, Serving, Site
-from sitefleet.hosting.logs import Logs
-from sitefleet.hosting.plan import Plan, make_plan
-from sitefleet.hosting.project import Project
+from sitefleet.hosting.planning.fleet import Fleet, Serving, Site
+from sitefleet.hosting.planning.plan import Plan, make_plan
+from sitefleet.hosting.processes.logs import Logs
+from sitefleet.hosting.processes.project import Project
+from sitefleet.hosting.processes.run_dir import RunDir
+from sitefleet.hosting.processes.sockets import Sockets
 from sitefleet.hosting.routers import NEED_PORTS, make_router
-from sitefleet.hosting.run_dir import RunDir
-from sitefleet.hosting.sockets import Sockets
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

@@ -17,8 +17,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from sitefleet.conf import get_conf
-from sitefleet.hosting.fleet import MODES, SHARED
-from sitefleet.hosting.options import (
+from sitefleet.hosting.planning.fleet import MODES, SHARED
+from sitefleet.hosting.planning.options import (
     INTERFACES,
     MOST_PATHS,
     NAMES,

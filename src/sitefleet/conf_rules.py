@@ -9,7 +9,7 @@ from typing import Any
 
 from sitefleet import hosts
 from sitefleet.exceptions import InvalidHost
-from sitefleet.hosting.settings import why_not_serving
+from sitefleet.hosting.planning.settings import why_not_serving
 
 SLUG_FIELD = "{slug}"
 HOUR = 3600

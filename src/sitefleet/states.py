@@ -9,8 +9,8 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from sitefleet.conf import get_conf
-from sitefleet.hosting.fleet import DEDICATED, SHARED
-from sitefleet.hosting.options import OTHER_NAMES, RULES, InvalidOptions, clean_options
+from sitefleet.hosting.planning.fleet import DEDICATED, SHARED
+from sitefleet.hosting.planning.options import OTHER_NAMES, RULES, InvalidOptions, clean_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sitefleet.hosting.context import Context
-from sitefleet.hosting.fleet import Fleet, Serving, Site
-from sitefleet.hosting.logs import Logs
-from sitefleet.hosting.options import Options
-from sitefleet.hosting.plan import make_plan
-from sitefleet.hosting.project import Project
-from sitefleet.hosting.run_dir import RunDir
-from sitefleet.hosting.sockets import Sockets
+from sitefleet.hosting.planning.fleet import Fleet, Serving, Site
+from sitefleet.hosting.planning.options import Options
+from sitefleet.hosting.planning.plan import make_plan
+from sitefleet.hosting.processes.logs import Logs
+from sitefleet.hosting.processes.project import Project
+from sitefleet.hosting.processes.run_dir import RunDir
+from sitefleet.hosting.processes.sockets import Sockets
 
 SLUGS = ("one", "two", "three")
 

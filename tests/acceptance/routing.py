@@ -13,13 +13,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from sitefleet.hosting.context import Context
-from sitefleet.hosting.fleet import DEDICATED, Fleet, Serving, Site
-from sitefleet.hosting.logs import Logs
-from sitefleet.hosting.plan import make_plan
-from sitefleet.hosting.project import Project
+from sitefleet.hosting.planning.fleet import DEDICATED, Fleet, Serving, Site
+from sitefleet.hosting.planning.plan import make_plan
+from sitefleet.hosting.processes.logs import Logs
+from sitefleet.hosting.processes.project import Project
+from sitefleet.hosting.processes.run_dir import RunDir
+from sitefleet.hosting.processes.sockets import Sockets
 from sitefleet.hosting.routers import make_router
-from sitefleet.hosting.run_dir import RunDir
-from sitefleet.hosting.sockets import Sockets
 from tests.acceptance.processes import ROOT
 
 PIECES, PAUSE = 4, 0.3

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from sitefleet.hosting.drivers.gunicorn import GunicornDriver
-from sitefleet.hosting.options import Options
-from sitefleet.hosting.plan import make_plan
+from sitefleet.hosting.planning.options import Options
+from sitefleet.hosting.planning.plan import make_plan
 from tests.acceptance.drivers import SLUGS, Load, dedicated, running, says
 from tests.acceptance.fleets import make_project
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from sitefleet.exceptions import SiteError
-from sitefleet.hosting.memory import private_bytes
+from sitefleet.hosting.processes.memory import private_bytes
+from sitefleet.hosting.processes.sockets import listen
 from sitefleet.hosting.routers import asyncio_
 from sitefleet.hosting.routers.asyncio_ import AsyncioRouter
-from sitefleet.hosting.sockets import listen
 from tests.acceptance.routing import Routed, plan_of
 
 pytestmark = pytest.mark.acceptance

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 import pytest
 from django.db import connection, connections
 
-from sitefleet.hosting.fleet import read_fleet
+from sitefleet.hosting.planning.fleet import read_fleet
 from sitefleet.registry import add_site, change_site, configure_site
 from tests.acceptance.processes import ROOT, environment_for
 

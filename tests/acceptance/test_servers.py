@@ -14,7 +14,7 @@ import pytest
 from websockets.asyncio.client import unix_connect
 
 from sitefleet.hosting.drivers.shared import SharedDriver
-from sitefleet.hosting.plan import make_plan
+from sitefleet.hosting.planning.plan import make_plan
 from tests.acceptance.drivers import SLUGS, Load, running, says, shared
 from tests.acceptance.fleets import make_project
 

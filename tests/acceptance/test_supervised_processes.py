@@ -1,4 +1,4 @@
-"""`sitefleet.hosting.processes` and `leftovers`, with real processes: shells."""
+"""`sitefleet.hosting.processes.process` and `leftovers`, with real processes: shells."""
 
 import asyncio
 import os
@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from sitefleet.hosting import processes
-from sitefleet.hosting.leftovers import BELONGS_TO, end_leftovers, find_leftovers
-from sitefleet.hosting.processes import Process, describe_exit
+from sitefleet.hosting.processes import process as processes
+from sitefleet.hosting.processes.leftovers import BELONGS_TO, end_leftovers, find_leftovers
+from sitefleet.hosting.processes.process import Process, describe_exit
 
 pytestmark = pytest.mark.acceptance
 
@@ -151,7 +151,7 @@ async def test_a_program_that_is_missing_is_told_at_start(logs):
 def test_it_ends_with_its_supervisor_even_where_that_is_killed(tmp_path):
     code = f"""
 import asyncio, os
-from sitefleet.hosting.processes import Process
+from sitefleet.hosting.processes.process import Process
 class Logs:
     def write(self, name, line): pass
 async def main():

@@ -19,7 +19,7 @@ from select import select
 import pytest
 from websockets.sync.client import unix_connect
 
-from sitefleet.hosting.workers import SUPPORTED
+from sitefleet.hosting.servers.workers import SUPPORTED
 from tests.acceptance.processes import ROOT
 
 pytestmark = pytest.mark.acceptance

@@ -18,13 +18,13 @@ import pytest
 
 from sitefleet.hosting.context import Context
 from sitefleet.hosting.drivers.uwsgi import UwsgiDriver
-from sitefleet.hosting.leftovers import find_leftovers
-from sitefleet.hosting.logs import Logs
-from sitefleet.hosting.plan import make_plan
-from sitefleet.hosting.project import Project
-from sitefleet.hosting.reader import read_once
-from sitefleet.hosting.run_dir import RunDir
-from sitefleet.hosting.sockets import Sockets
+from sitefleet.hosting.planning.plan import make_plan
+from sitefleet.hosting.processes.leftovers import find_leftovers
+from sitefleet.hosting.processes.logs import Logs
+from sitefleet.hosting.processes.project import Project
+from sitefleet.hosting.processes.run_dir import RunDir
+from sitefleet.hosting.processes.sockets import Sockets
+from sitefleet.hosting.supervising.reader import read_once
 from sitefleet.hosting.uwsgi.program import VARIABLE
 from tests.acceptance.fleets import environment, wait_for
 from tests.acceptance.postgres import missing

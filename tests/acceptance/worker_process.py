@@ -12,8 +12,8 @@ import sys
 import tempfile
 import time
 
-from sitefleet.hosting import workers
-from sitefleet.hosting.options import Options
+from sitefleet.hosting.planning.options import Options
+from sitefleet.hosting.servers import workers
 
 
 def say(text):

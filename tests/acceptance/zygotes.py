@@ -14,13 +14,13 @@ from pathlib import Path
 
 from sitefleet.hosting.context import Context
 from sitefleet.hosting.drivers.zygote import ZygoteDriver
-from sitefleet.hosting.fleet import Fleet, Serving, Site
-from sitefleet.hosting.logs import Logs
-from sitefleet.hosting.options import make_options
-from sitefleet.hosting.plan import make_plan
-from sitefleet.hosting.project import Project
-from sitefleet.hosting.run_dir import RunDir
-from sitefleet.hosting.sockets import Sockets
+from sitefleet.hosting.planning.fleet import Fleet, Serving, Site
+from sitefleet.hosting.planning.options import make_options
+from sitefleet.hosting.planning.plan import make_plan
+from sitefleet.hosting.processes.logs import Logs
+from sitefleet.hosting.processes.project import Project
+from sitefleet.hosting.processes.run_dir import RunDir
+from sitefleet.hosting.processes.sockets import Sockets
 from tests.acceptance.fleets import Answer, make_project, wait_for
 
 PATIENCE = 60

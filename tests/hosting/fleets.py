@@ -1,7 +1,7 @@
 """Plain values for the tests of hosting."""
 
-from sitefleet.hosting.fleet import Fleet, Serving, Site
-from sitefleet.hosting.options import make_options
+from sitefleet.hosting.planning.fleet import Fleet, Serving, Site
+from sitefleet.hosting.planning.options import make_options
 
 
 def site(pk, slug=None, mode="dedicated", **more):

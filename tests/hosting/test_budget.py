@@ -4,9 +4,9 @@ import sys
 import pytest
 
 from sitefleet.exceptions import SiteError
-from sitefleet.hosting import budget as module
-from sitefleet.hosting.budget import check_descriptors, cost_of, make_budget
-from sitefleet.hosting.plan import make_plan
+from sitefleet.hosting.planning import budget as module
+from sitefleet.hosting.planning.budget import check_descriptors, cost_of, make_budget
+from sitefleet.hosting.planning.plan import make_plan
 from tests.hosting.fleets import fleet, site
 
 

@@ -13,11 +13,11 @@ from sitefleet.hosting.cli.logs import news
 from sitefleet.hosting.cli.parser import make_parser
 from sitefleet.hosting.cli.plan import plan_lines
 from sitefleet.hosting.cli.terminal import Terminal, ago
-from sitefleet.hosting.control import USAGE, Refused
-from sitefleet.hosting.fleet import Serving
-from sitefleet.hosting.naming import find_key
-from sitefleet.hosting.plan import make_plan
-from sitefleet.hosting.telling import tell_plan
+from sitefleet.hosting.planning.fleet import Serving
+from sitefleet.hosting.planning.plan import make_plan
+from sitefleet.hosting.supervising.control import USAGE, Refused
+from sitefleet.hosting.supervising.naming import find_key
+from sitefleet.hosting.supervising.telling import tell_plan
 from tests.hosting.fleets import fleet, site
 
 COMMANDS = ("up", "plan", "render", "status", "reload", "stop", "logs")

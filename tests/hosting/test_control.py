@@ -4,8 +4,8 @@ import tempfile
 
 import pytest
 
-from sitefleet.hosting.control import Control, Refused, ask
-from sitefleet.hosting.run_dir import RunDir
+from sitefleet.hosting.processes.run_dir import RunDir
+from sitefleet.hosting.supervising.control import Control, Refused, ask
 
 
 @pytest.fixture

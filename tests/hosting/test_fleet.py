@@ -1,8 +1,16 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sitefleet.hosting.fleet import DRIVERS, MODES, ROUTERS, Fleet, Serving, Site, read_fleet
-from sitefleet.hosting.options import make_options
+from sitefleet.hosting.planning.fleet import (
+    DRIVERS,
+    MODES,
+    ROUTERS,
+    Fleet,
+    Serving,
+    Site,
+    read_fleet,
+)
+from sitefleet.hosting.planning.options import make_options
 from tests.hosting.fleets import fleet, site
 
 TEXT = st.text(max_size=20)

@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 
 from sitefleet.exceptions import SiteError
-from sitefleet.hosting import granian_server, workers
 from sitefleet.hosting.context import Context
 from sitefleet.hosting.drivers.gunicorn import GunicornDriver, groups
 from sitefleet.hosting.drivers.shared import SharedDriver
-from sitefleet.hosting.fleet import Fleet, Serving, Site
-from sitefleet.hosting.gunicorn_files import shared_file, sites_file
-from sitefleet.hosting.options import Options
-from sitefleet.hosting.plan import Instance, make_plan
-from sitefleet.hosting.project import Project
-from sitefleet.hosting.run_dir import RunDir
+from sitefleet.hosting.planning.fleet import Fleet, Serving, Site
+from sitefleet.hosting.planning.options import Options
+from sitefleet.hosting.planning.plan import Instance, make_plan
+from sitefleet.hosting.processes.project import Project
+from sitefleet.hosting.processes.run_dir import RunDir
+from sitefleet.hosting.servers import granian, workers
+from sitefleet.hosting.servers.gunicorn_files import shared_file, sites_file
 from tests.hosting.fleets import fleet, site
 
 
@@ -123,7 +123,7 @@ def test_a_missing_server_is_told_with_the_command_that_installs_it(monkeypatch)
         workers.preload("wsgi")
     monkeypatch.setitem(sys.modules, "granian.server", None)
     with pytest.raises(SiteError, match=r"granian.* not installed: pip install .*\[granian\]"):
-        granian_server.check_version()
+        granian.check_version()
 
 
 @pytest.mark.parametrize(("version", "interface"), [(24, "wsgi"), (28, "wsgi"), (26, "asgi")])
@@ -137,10 +137,10 @@ def test_a_version_of_gunicorn_that_is_not_known_is_told(monkeypatch, version, i
 
 
 def test_granian_is_told_what_it_knows_of_our_options():
-    given = granian_server.arguments(Options(threads=3, workers=2, memory_limit=300), 9)
+    given = granian.arguments(Options(threads=3, workers=2, memory_limit=300), 9)
     assert given[0] == "9"
     assert {"--blocking-threads=3", "--workers=2", "--workers-max-rss=300"} < set(given)
-    asgi = granian_server.arguments(Options(interface="asgi"), 9)
+    asgi = granian.arguments(Options(interface="asgi"), 9)
     assert "--interface=asgi" in asgi
     assert not any(word.startswith("--blocking-threads") for word in asgi)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sitefleet.hosting import logs
-from sitefleet.hosting.logs import (
+from sitefleet.hosting.processes import logs
+from sitefleet.hosting.processes.logs import (
     Logs,
     MarkedOutput,
     install_marked_output,
@@ -15,7 +15,7 @@ from sitefleet.hosting.logs import (
     speaker_of,
     stamp,
 )
-from sitefleet.hosting.run_dir import RunDir
+from sitefleet.hosting.processes.run_dir import RunDir
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from sitefleet.hosting import masters
 from sitefleet.hosting.drivers.gunicorn import GunicornDriver
 from sitefleet.hosting.drivers.shared import SharedDriver
-from sitefleet.hosting.masters import Master
-from sitefleet.hosting.plan import make_plan
-from sitefleet.hosting.run_dir import RunDir
+from sitefleet.hosting.planning.plan import make_plan
+from sitefleet.hosting.processes.run_dir import RunDir
+from sitefleet.hosting.servers import masters
+from sitefleet.hosting.servers.masters import Master
 from tests.hosting.fleets import fleet, site
 
 

@@ -4,10 +4,10 @@ import sys
 
 import pytest
 
-from sitefleet.hosting import missing
-from sitefleet.hosting.missing import why_missing
-from sitefleet.hosting.plan import make_plan
-from sitefleet.hosting.project import Project
+from sitefleet.hosting.planning.plan import make_plan
+from sitefleet.hosting.processes.project import Project
+from sitefleet.hosting.supervising import missing
+from sitefleet.hosting.supervising.missing import why_missing
 from tests.hosting.fleets import fleet, site
 
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sitefleet.hosting.options import (
+from sitefleet.hosting.planning.options import (
     NAMES,
     RULES,
     InvalidOptions,

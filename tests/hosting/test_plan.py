@@ -1,7 +1,7 @@
 import pytest
 
-from sitefleet.hosting.options import make_options
-from sitefleet.hosting.plan import code_group, make_plan
+from sitefleet.hosting.planning.options import make_options
+from sitefleet.hosting.planning.plan import code_group, make_plan
 from tests.hosting.fleets import fleet, site
 
 

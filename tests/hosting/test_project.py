@@ -3,7 +3,7 @@ import os
 import pytest
 
 from sitefleet.exceptions import SiteError
-from sitefleet.hosting.project import find_project
+from sitefleet.hosting.processes.project import find_project
 
 MANAGE = 'os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")\n'
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sitefleet.hosting.reader import Reader
+from sitefleet.hosting.supervising.reader import Reader
 from sitefleet.serving import reader as module
 from tests.hosting.fleets import fleet
 

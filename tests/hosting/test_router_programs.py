@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 
 from sitefleet.exceptions import SiteError
 from sitefleet.hosting.context import Context
-from sitefleet.hosting.logs import Logs
-from sitefleet.hosting.plan import make_plan
-from sitefleet.hosting.project import Project
+from sitefleet.hosting.planning.plan import make_plan
+from sitefleet.hosting.processes.logs import Logs
+from sitefleet.hosting.processes.project import Project
+from sitefleet.hosting.processes.run_dir import RunDir
+from sitefleet.hosting.processes.sockets import Sockets, listen
 from sitefleet.hosting.routers import ROUTERS, haproxy, make_router
 from sitefleet.hosting.routers.haproxy import CHUNK, _chunks, render_haproxy
 from sitefleet.hosting.routers.nginx import LONGEST_LINK, remove_links, render_nginx, set_links
 from sitefleet.hosting.routers.programs import find_program, safe_routes
 from sitefleet.hosting.routers.traefik import TraefikRouter, dynamic, static
-from sitefleet.hosting.run_dir import RunDir
-from sitefleet.hosting.sockets import Sockets, listen
 from tests.hosting.fleets import fleet, site
 
 SITES = (

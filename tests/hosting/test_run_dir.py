@@ -4,8 +4,14 @@ import os
 import pytest
 
 from sitefleet.exceptions import SiteError
-from sitefleet.hosting import run_dir as module
-from sitefleet.hosting.run_dir import LONGEST_NAME, LONGEST_SOCKET, RunDir, run_dir_of, write_file
+from sitefleet.hosting.processes import run_dir as module
+from sitefleet.hosting.processes.run_dir import (
+    LONGEST_NAME,
+    LONGEST_SOCKET,
+    RunDir,
+    run_dir_of,
+    write_file,
+)
 
 
 def test_it_is_below_the_project_unless_it_is_named(tmp_path):

@@ -1,7 +1,7 @@
 import pytest
 
-from sitefleet.hosting.fleet import Serving
-from sitefleet.hosting.settings import parse_bind, read_serving, why_not_serving
+from sitefleet.hosting.planning.fleet import Serving
+from sitefleet.hosting.planning.settings import parse_bind, read_serving, why_not_serving
 
 
 @pytest.mark.parametrize(

@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from sitefleet.hosting import supervisor as module
 from sitefleet.hosting.context import Status
-from sitefleet.hosting.logs import Logs
-from sitefleet.hosting.plan import make_plan
-from sitefleet.hosting.project import Project
+from sitefleet.hosting.planning.plan import make_plan
+from sitefleet.hosting.processes.logs import Logs
+from sitefleet.hosting.processes.project import Project
+from sitefleet.hosting.processes.run_dir import RunDir
 from sitefleet.hosting.routers.asyncio_ import AsyncioRouter
-from sitefleet.hosting.run_dir import RunDir
-from sitefleet.hosting.supervisor import Supervisor, override
-from sitefleet.hosting.telling import tell_status
+from sitefleet.hosting.supervising import supervisor as module
+from sitefleet.hosting.supervising.supervisor import Supervisor, override
+from sitefleet.hosting.supervising.telling import tell_status
 from tests.hosting.fleets import fleet, site
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from sitefleet.exceptions import SiteError
 from sitefleet.hosting.drivers import uwsgi
-from sitefleet.hosting.fleet import Serving, Site
-from sitefleet.hosting.options import Options
-from sitefleet.hosting.plan import SHARED_ASGI, Fleet, make_plan
+from sitefleet.hosting.planning.fleet import Serving, Site
+from sitefleet.hosting.planning.options import Options
+from sitefleet.hosting.planning.plan import SHARED_ASGI, Fleet, make_plan
 from sitefleet.hosting.uwsgi import files, ini, query, talk
 from sitefleet.hosting.uwsgi.addresses import wait_in_line
 from sitefleet.hosting.uwsgi.program import Program, check_binary, read_plugins

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from sitefleet.hosting.watching import changes
+from sitefleet.hosting.supervising.watching import changes
 
 
 @pytest.fixture

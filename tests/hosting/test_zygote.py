@@ -13,8 +13,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from sitefleet.hosting.options import make_options
-from sitefleet.hosting.zygote import apology, before_fork, channel, descriptors, limits
+from sitefleet.hosting.planning.options import make_options
+from sitefleet.hosting.processes import apology
+from sitefleet.hosting.zygote import before_fork, channel, descriptors, limits
 from sitefleet.hosting.zygote.counting import Counter
 from sitefleet.hosting.zygote.nursery import Nursery
 from sitefleet.hosting.zygote.parent import Parent

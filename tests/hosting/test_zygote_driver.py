@@ -7,8 +7,8 @@ import pytest
 
 from sitefleet.hosting.drivers import zygote
 from sitefleet.hosting.drivers.zygote import ZygoteDriver
-from sitefleet.hosting.plan import make_plan
-from sitefleet.hosting.run_dir import RunDir
+from sitefleet.hosting.planning.plan import make_plan
+from sitefleet.hosting.processes.run_dir import RunDir
 from sitefleet.hosting.zygote.handle import Handle
 from tests.hosting.fleets import fleet, site
 

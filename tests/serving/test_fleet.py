@@ -6,8 +6,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from sitefleet.exceptions import InvalidSetting
-from sitefleet.hosting.fleet import read_fleet
-from sitefleet.hosting.plan import make_plan
+from sitefleet.hosting.planning.fleet import read_fleet
+from sitefleet.hosting.planning.plan import make_plan
 from sitefleet.models import SiteConfig
 from sitefleet.registry import add_alias, configure_site, set_state
 from sitefleet.serving import fleet as module

@@ -1,7 +1,6 @@
 """What the reader says of a project that cannot be served; the rest is in the acceptance tests."""
 
 import pytest
-
 from django.test import override_settings
 
 from sitefleet.scoping.scopes import scopes

@@ -13,8 +13,8 @@ from django.urls import path
 from django.utils import timezone, translation
 
 from sitefleet.exceptions import SiteError
-from sitefleet.hosting.run_dir import make_prefix
-from sitefleet.hosting.variables import ASKING
+from sitefleet.hosting.processes.run_dir import make_prefix
+from sitefleet.hosting.servers.variables import ASKING
 from sitefleet.registry import configure_site
 from sitefleet.serving import warm
 from sitefleet.serving.application import load_asgi, load_wsgi

@@ -6,18 +6,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 from weakref import WeakSet
 
-from sitefleet.hosting.leftovers import BELONGS_TO
-from sitefleet.hosting.logs import OWN
-from sitefleet.hosting.processes import Process
+from sitefleet.hosting.processes.leftovers import BELONGS_TO
+from sitefleet.hosting.processes.logs import OWN
+from sitefleet.hosting.processes.process import Process
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sitefleet.hosting.logs import Logs
-    from sitefleet.hosting.plan import Plan
-    from sitefleet.hosting.project import Project
-    from sitefleet.hosting.run_dir import RunDir
-    from sitefleet.hosting.sockets import Sockets
+    from sitefleet.hosting.planning.plan import Plan
+    from sitefleet.hosting.processes.logs import Logs
+    from sitefleet.hosting.processes.project import Project
+    from sitefleet.hosting.processes.run_dir import RunDir
+    from sitefleet.hosting.processes.sockets import Sockets
 
 
 @dataclass

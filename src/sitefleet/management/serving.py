@@ -8,8 +8,8 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
 
 from sitefleet.conf import get_conf
-from sitefleet.hosting.options import OTHER_NAMES, InvalidOptions, parse_option
-from sitefleet.hosting.settings import read_serving
+from sitefleet.hosting.planning.options import OTHER_NAMES, InvalidOptions, parse_option
+from sitefleet.hosting.planning.settings import read_serving
 from sitefleet.lookup import get_site
 from sitefleet.management.output import as_json, one_line, table
 from sitefleet.registry import configure_site, get_config

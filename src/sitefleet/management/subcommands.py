@@ -11,7 +11,7 @@ from django.db.models import Count
 from sitefleet import hosts
 from sitefleet.current import override_site
 from sitefleet.environments import get_environment
-from sitefleet.hosting.fleet import SHARED
+from sitefleet.hosting.planning.fleet import SHARED
 from sitefleet.lookup import get_site
 from sitefleet.management import removal, transfer
 from sitefleet.management.options import clear_cache, set_options

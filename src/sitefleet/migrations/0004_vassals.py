@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from django.apps.registry import Apps
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
-#: Option of ours, of uWSGI, and its limits: as in `sitefleet.hosting.options`.
+#: Option of ours, of uWSGI, and its limits: as in `sitefleet.hosting.planning.options`.
 NUMBERS = (
     ("workers", "workers", 1, 64),
     ("threads", "threads", 1, 64),

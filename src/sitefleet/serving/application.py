@@ -15,7 +15,7 @@ from django.core.servers.basehttp import get_internal_wsgi_application
 from django.urls import get_resolver
 from django.utils.module_loading import import_string
 
-from sitefleet.hosting.variables import STRICT
+from sitefleet.hosting.servers.variables import STRICT
 from sitefleet.serving.forwarded import believe_asgi, believe_wsgi
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from django.core import checks
 from sitefleet.checking import LOOKED_AT, look_into
 from sitefleet.conf import find_problems, get_conf, process_site_id
 from sitefleet.exceptions import InvalidSetting
-from sitefleet.hosting.budget import make_budget
-from sitefleet.hosting.fleet import DEDICATED, MODES
-from sitefleet.hosting.options import InvalidOptions, clean_options
-from sitefleet.hosting.plan import make_plan
-from sitefleet.hosting.settings import read_serving
+from sitefleet.hosting.planning.budget import make_budget
+from sitefleet.hosting.planning.fleet import DEDICATED, MODES
+from sitefleet.hosting.planning.options import InvalidOptions, clean_options
+from sitefleet.hosting.planning.plan import make_plan
+from sitefleet.hosting.planning.settings import read_serving
 from sitefleet.models import SiteConfig
 from sitefleet.serving import uwsgi_checks
 from sitefleet.serving.fleet import count_dedicated, load_fleet
@@ -24,7 +24,7 @@ from sitefleet.serving.fleet import count_dedicated, load_fleet
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sitefleet.hosting.fleet import Fleet
+    from sitefleet.hosting.planning.fleet import Fleet
 
 PACKAGES = {"zygote": "gunicorn", "gunicorn": "gunicorn", "granian": "granian"}
 

@@ -19,10 +19,10 @@ from sitefleet.conf import get_conf
 from sitefleet.databases import site_connection
 from sitefleet.environments import get_environment
 from sitefleet.exceptions import InvalidSetting
-from sitefleet.hosting import fleet as hosting
-from sitefleet.hosting.fleet import DEDICATED, MODE_VARIABLE, MODES, SHARED, Fleet, Serving
-from sitefleet.hosting.options import Options, make_options
-from sitefleet.hosting.settings import read_serving
+from sitefleet.hosting.planning import fleet as hosting
+from sitefleet.hosting.planning.fleet import DEDICATED, MODE_VARIABLE, MODES, SHARED, Fleet, Serving
+from sitefleet.hosting.planning.options import Options, make_options
+from sitefleet.hosting.planning.settings import read_serving
 from sitefleet.pipeline import bare_slug
 from sitefleet.presented import Stored
 from sitefleet.serving.capacity import read_capacity

@@ -12,7 +12,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from sitefleet.conf import get_conf
-from sitefleet.hosting.leftovers import BELONGS_TO
+from sitefleet.hosting.processes.leftovers import BELONGS_TO
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,8 +13,8 @@ from django.db import connections
 from django.utils import timezone, translation
 
 from sitefleet.current import current_state
-from sitefleet.hosting import workers
-from sitefleet.hosting.plan import make_plan
+from sitefleet.hosting.planning.plan import make_plan
+from sitefleet.hosting.servers import workers
 from sitefleet.resolver import resolver
 from sitefleet.serving.application import load_asgi, load_wsgi
 from sitefleet.serving.fleet import load_fleet

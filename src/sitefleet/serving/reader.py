@@ -28,7 +28,7 @@ from sitefleet.serving.trial import tell
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sitefleet.hosting.fleet import Fleet
+    from sitefleet.hosting.planning.fleet import Fleet
 
 #: Seconds between two looks at the generation, at most and at least.
 LONGEST_LOOK, SHORTEST_LOOK = 0.25, 0.05

@@ -18,12 +18,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sitefleet.hosting.variables import ASKING
+from sitefleet.hosting.servers.variables import ASKING
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
-    from sitefleet.hosting.fleet import Site
+    from sitefleet.hosting.planning.fleet import Site
 
 logger = logging.getLogger("sitefleet")
 

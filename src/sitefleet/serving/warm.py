@@ -24,7 +24,7 @@ from django.urls import get_resolver
 from django.utils import translation
 
 from sitefleet.conf import get_conf, process_site_id
-from sitefleet.hosting.fleet import DEDICATED, SHARED
+from sitefleet.hosting.planning.fleet import DEDICATED, SHARED
 from sitefleet.serving.asking import MARK, TimeIsUp, ask_asgi, ask_wsgi, limit
 from sitefleet.serving.fleet import load_fleet, shared_sites
 from sitefleet.serving.suspects import noted, spare, tell_suspects
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest
 
-    from sitefleet.hosting.fleet import Fleet, Site
+    from sitefleet.hosting.planning.fleet import Fleet, Site
 
 logger = logging.getLogger("sitefleet")
 

@@ -20,7 +20,7 @@ import django
 from django.utils.module_loading import import_string
 
 from sitefleet.exceptions import SiteError
-from sitefleet.hosting.logs import install_marked_output
+from sitefleet.hosting.processes.logs import install_marked_output
 from sitefleet.hosting.zygote.before_fork import (
     find_connections,
     find_generators,

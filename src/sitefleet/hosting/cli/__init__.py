@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sitefleet.exceptions import SiteError
 from sitefleet.hosting.cli.parser import make_parser
 from sitefleet.hosting.cli.terminal import Terminal
-from sitefleet.hosting.control import REFUSED, Refused
+from sitefleet.hosting.supervising.control import REFUSED, Refused
 from sitefleet.terminal import INTERRUPTED, printable
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from sitefleet.exceptions import SiteError
 from sitefleet.hosting.cli.common import full_plan, running_dir
 from sitefleet.hosting.cli.terminal import GREEN, RED, YELLOW, ago, megabytes
-from sitefleet.hosting.control import USAGE, Refused, ask
-from sitefleet.hosting.naming import PROCESSES, find_key
+from sitefleet.hosting.supervising.control import USAGE, Refused, ask
+from sitefleet.hosting.supervising.naming import PROCESSES, find_key
 from sitefleet.terminal import printable
 
 if TYPE_CHECKING:

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from sitefleet.exceptions import SiteError
-from sitefleet.hosting.fleet import MODE_VARIABLE
-from sitefleet.hosting.plan import make_plan
-from sitefleet.hosting.project import Project, find_project
-from sitefleet.hosting.reader import read_once
-from sitefleet.hosting.run_dir import RunDir, run_dir_of
-from sitefleet.hosting.running import Wishes
-from sitefleet.hosting.settings import parse_bind
+from sitefleet.hosting.planning.fleet import MODE_VARIABLE
+from sitefleet.hosting.planning.plan import make_plan
+from sitefleet.hosting.planning.settings import parse_bind
+from sitefleet.hosting.processes.project import Project, find_project
+from sitefleet.hosting.processes.run_dir import RunDir, run_dir_of
+from sitefleet.hosting.supervising.reader import read_once
+from sitefleet.hosting.supervising.running import Wishes
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from sitefleet.hosting.plan import Plan
+    from sitefleet.hosting.planning.plan import Plan
 
 #: Sites of which the port is looked at.
 LOOKED_AT = 20

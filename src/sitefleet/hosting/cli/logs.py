@@ -8,9 +8,9 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from sitefleet.hosting.cli.common import full_plan, running_dir
-from sitefleet.hosting.control import DONE, USAGE, Refused, ask
-from sitefleet.hosting.logs import OWN, Logs, lines_of, stamp
-from sitefleet.hosting.naming import PROCESSES, find_key, log_of
+from sitefleet.hosting.processes.logs import OWN, Logs, lines_of, stamp
+from sitefleet.hosting.supervising.control import DONE, USAGE, Refused, ask
+from sitefleet.hosting.supervising.naming import PROCESSES, find_key, log_of
 from sitefleet.terminal import printable
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sitefleet.hosting.cli.terminal import Terminal
-    from sitefleet.hosting.run_dir import RunDir
+    from sitefleet.hosting.processes.run_dir import RunDir
 
 EVERY = 0.2
 

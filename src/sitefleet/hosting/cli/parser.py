@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sitefleet.hosting.cli import client, logs, plan, up
-from sitefleet.hosting.fleet import DRIVERS, MODES, ROUTERS, SHARED_SERVERS
-from sitefleet.hosting.settings import parse_bind
+from sitefleet.hosting.planning.fleet import DRIVERS, MODES, ROUTERS, SHARED_SERVERS
+from sitefleet.hosting.planning.settings import parse_bind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -7,28 +7,28 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from sitefleet.exceptions import SiteError
-from sitefleet.hosting.budget import FORKED, WHOLE, check_descriptors, make_budget
 from sitefleet.hosting.cli.common import port_hint, project_of, wishes_of
 from sitefleet.hosting.cli.terminal import YELLOW
 from sitefleet.hosting.context import Context
-from sitefleet.hosting.control import DONE, REFUSED
 from sitefleet.hosting.drivers import make_driver, make_shared
-from sitefleet.hosting.logs import Logs
-from sitefleet.hosting.missing import why_missing
-from sitefleet.hosting.open_files import descriptor_limit
-from sitefleet.hosting.plan import SHARED_ASGI
+from sitefleet.hosting.planning.budget import FORKED, WHOLE, check_descriptors, make_budget
+from sitefleet.hosting.planning.plan import SHARED_ASGI
+from sitefleet.hosting.processes.logs import Logs
+from sitefleet.hosting.processes.open_files import descriptor_limit
+from sitefleet.hosting.processes.run_dir import run_dir_of
+from sitefleet.hosting.processes.sockets import Sockets
 from sitefleet.hosting.routers import NEED_PORTS, make_router
-from sitefleet.hosting.run_dir import run_dir_of
-from sitefleet.hosting.running import read_plan
-from sitefleet.hosting.sockets import Sockets
-from sitefleet.hosting.telling import tell_plan
+from sitefleet.hosting.supervising.control import DONE, REFUSED
+from sitefleet.hosting.supervising.missing import why_missing
+from sitefleet.hosting.supervising.running import read_plan
+from sitefleet.hosting.supervising.telling import tell_plan
 from sitefleet.terminal import printable
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from sitefleet.hosting.cli.terminal import Terminal
-    from sitefleet.hosting.plan import Plan
+    from sitefleet.hosting.planning.plan import Plan
 
 MOST_ROWS = 50
 ESTIMATED = (

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 from sitefleet.hosting.cli.common import port_hint, project_of, wishes_of
 from sitefleet.hosting.cli.terminal import GREEN, RED
-from sitefleet.hosting.logs import OWN
-from sitefleet.hosting.running import Hooks, run
+from sitefleet.hosting.processes.logs import OWN
+from sitefleet.hosting.supervising.running import Hooks, run
 from sitefleet.terminal import printable
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from sitefleet.hosting.cli.terminal import Terminal
-    from sitefleet.hosting.plan import Plan
+    from sitefleet.hosting.planning.plan import Plan
 
 SHOWN = 20
 

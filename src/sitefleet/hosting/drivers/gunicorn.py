@@ -12,17 +12,17 @@ import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sitefleet.hosting.gunicorn_files import sites_file
-from sitefleet.hosting.masters import Master
-from sitefleet.hosting.processes import wait_for_all
-from sitefleet.hosting.workers import check_version
+from sitefleet.hosting.processes.process import wait_for_all
+from sitefleet.hosting.servers.gunicorn_files import sites_file
+from sitefleet.hosting.servers.masters import Master
+from sitefleet.hosting.servers.workers import check_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sitefleet.hosting.context import Context, Status
-    from sitefleet.hosting.options import Options
-    from sitefleet.hosting.plan import Instance, Plan
+    from sitefleet.hosting.planning.options import Options
+    from sitefleet.hosting.planning.plan import Instance, Plan
 
 #: What gunicorn loads ahead of the fork. Under ASGI no pages are asked for: event loops and their
 #: threads do not survive it.

@@ -6,17 +6,17 @@ import asyncio
 import shlex
 from typing import TYPE_CHECKING
 
-from sitefleet.hosting import granian_server
-from sitefleet.hosting.gunicorn_files import shared_file
-from sitefleet.hosting.masters import Master
-from sitefleet.hosting.processes import wait_for_all
-from sitefleet.hosting.workers import check_version
+from sitefleet.hosting.processes.process import wait_for_all
+from sitefleet.hosting.servers import granian
+from sitefleet.hosting.servers.gunicorn_files import shared_file
+from sitefleet.hosting.servers.masters import Master
+from sitefleet.hosting.servers.workers import check_version
 
 if TYPE_CHECKING:
     from sitefleet.hosting.context import Context, Status
-    from sitefleet.hosting.fleet import Serving
-    from sitefleet.hosting.options import Options
-    from sitefleet.hosting.plan import Instance, Plan
+    from sitefleet.hosting.planning.fleet import Serving
+    from sitefleet.hosting.planning.options import Options
+    from sitefleet.hosting.planning.plan import Instance, Plan
 
 #: What is handed to the server, by interface; both are warm when they are handed out.
 APPLICATIONS = {
@@ -92,8 +92,8 @@ class SharedDriver:
         try:
             descriptor = self._context.sockets.get(key).fileno()
             if server == "granian":
-                arguments = granian_server.arguments(options, descriptor)
-                command = [*granian_server.COMMAND, *arguments, *shlex.split(raw)]
+                arguments = granian.arguments(options, descriptor)
+                command = [*granian.COMMAND, *arguments, *shlex.split(raw)]
             else:
                 text = shared_file(self._instances[key], f"fd://{descriptor}", raw)
                 path = master.configure(f"{key}.gunicorn.py", text)
@@ -120,6 +120,6 @@ def _wanted(instance: Instance, serving: Serving) -> tuple[Options, str, str]:
 def _check(run: tuple[Options, str, str]) -> None:
     options, server, _ = run
     if server == "granian":
-        granian_server.check_version()
+        granian.check_version()
     else:
         check_version(options.interface)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from sitefleet.exceptions import SiteError
 from sitefleet.hosting.context import Status
-from sitefleet.hosting.memory import private_bytes
+from sitefleet.hosting.processes.memory import private_bytes
 from sitefleet.hosting.uwsgi import ini, talk
 from sitefleet.hosting.uwsgi.addresses import connect, free_port, wait_in_line
 from sitefleet.hosting.uwsgi.fastrouter import Fastrouter
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sitefleet.hosting.context import Context
-    from sitefleet.hosting.plan import Instance, Plan
-    from sitefleet.hosting.processes import Process
+    from sitefleet.hosting.planning.plan import Instance, Plan
+    from sitefleet.hosting.processes.process import Process
 
 #: Seconds for the Emperor to see a new site; it looks each second, and when it is asked.
 PATIENCE = 10.0

@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from sitefleet.hosting.context import Status
-from sitefleet.hosting.memory import private_bytes
+from sitefleet.hosting.processes.memory import private_bytes
 from sitefleet.hosting.zygote.handle import Handle
 from sitefleet.hosting.zygote.program import Served
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sitefleet.hosting.context import Context
-    from sitefleet.hosting.fleet import Serving
-    from sitefleet.hosting.plan import Instance, Plan
+    from sitefleet.hosting.planning.fleet import Serving
+    from sitefleet.hosting.planning.plan import Instance, Plan
 
 #: Seconds in which a parent has loaded the project, after which nobody waits for it any more.
 LOADING = 120.0

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from sitefleet.exceptions import SiteError
 from sitefleet.hosting.context import Context, Status
-from sitefleet.hosting.memory import private_bytes
+from sitefleet.hosting.processes.memory import private_bytes
+from sitefleet.hosting.processes.sockets import listen
 from sitefleet.hosting.proxy.channel import Channel
-from sitefleet.hosting.sockets import listen
 
 if TYPE_CHECKING:
-    from sitefleet.hosting.plan import Plan
-    from sitefleet.hosting.processes import Process
+    from sitefleet.hosting.planning.plan import Plan
+    from sitefleet.hosting.processes.process import Process
 
 NAME = "router"
 #: Seconds for a router to start, and for one that runs to take a table.

@@ -12,6 +12,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from sitefleet.exceptions import SiteError
+from sitefleet.hosting.processes.run_dir import write_file
 from sitefleet.hosting.routers.programs import (
     GRACE,
     Program,
@@ -20,13 +21,12 @@ from sitefleet.hosting.routers.programs import (
     safe_routes,
     template,
 )
-from sitefleet.hosting.run_dir import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from sitefleet.hosting.plan import Plan
-    from sitefleet.hosting.processes import Process
+    from sitefleet.hosting.planning.plan import Plan
+    from sitefleet.hosting.processes.process import Process
 
 FILE, MAP, API = "etc/haproxy.cfg", "etc/haproxy.map", "haproxy.sock"
 BACKEND = "sites"

@@ -17,6 +17,7 @@ import shutil
 import signal
 from typing import TYPE_CHECKING
 
+from sitefleet.hosting.processes.run_dir import LONGEST_SOCKET, write_file
 from sitefleet.hosting.routers.programs import (
     FORWARDED,
     GRACE,
@@ -25,14 +26,13 @@ from sitefleet.hosting.routers.programs import (
     most_of_a_host,
     template,
 )
-from sitefleet.hosting.run_dir import LONGEST_SOCKET, write_file
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sitefleet.hosting.fleet import Serving
-    from sitefleet.hosting.plan import Plan
-    from sitefleet.hosting.processes import Process
+    from sitefleet.hosting.planning.fleet import Serving
+    from sitefleet.hosting.planning.plan import Plan
+    from sitefleet.hosting.processes.process import Process
 
 LINKS, UWSGI_LINKS, INSTANCES = "d", "u", "i"
 FILE = "etc/nginx.conf"

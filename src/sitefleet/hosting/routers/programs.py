@@ -19,17 +19,17 @@ from typing import TYPE_CHECKING
 
 from sitefleet.exceptions import SiteError
 from sitefleet.hosting.context import Status
-from sitefleet.hosting.memory import private_bytes
-from sitefleet.hosting.settings import parse_bind
-from sitefleet.hosting.sockets import listen
+from sitefleet.hosting.planning.settings import parse_bind
+from sitefleet.hosting.processes.memory import private_bytes
+from sitefleet.hosting.processes.sockets import listen
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Sequence
 
     from sitefleet.hosting.context import Context
-    from sitefleet.hosting.plan import Plan
-    from sitefleet.hosting.processes import Process
+    from sitefleet.hosting.planning.plan import Plan
+    from sitefleet.hosting.processes.process import Process
 
 #: Debian keeps servers out of the PATH of users.
 MORE_PATHS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
@@ -61,7 +61,7 @@ _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _KEY = re.compile(r"[a-z]+(?:-[a-z0-9]+)*")
 LONGEST_NAME = 253
-TEMPLATES = Path(__file__).parent.parent / "templates"
+TEMPLATES = Path(__file__).parent / "templates"
 
 
 class Program:

@@ -15,6 +15,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from sitefleet.exceptions import SiteError
+from sitefleet.hosting.processes.run_dir import write_file
 from sitefleet.hosting.routers.programs import (
     FORWARDED,
     GRACE,
@@ -23,11 +24,10 @@ from sitefleet.hosting.routers.programs import (
     ask,
     safe_routes,
 )
-from sitefleet.hosting.run_dir import write_file
 
 if TYPE_CHECKING:
-    from sitefleet.hosting.plan import Plan
-    from sitefleet.hosting.processes import Process
+    from sitefleet.hosting.planning.plan import Plan
+    from sitefleet.hosting.processes.process import Process
 
 FILE, ROUTES = "etc/traefik.yaml", "traefik-routes.yaml"
 ENTRY = "fleet"
@@ -84,7 +84,7 @@ class TraefikRouter(Program):
     def make_process(self, descriptor: int) -> Process:
         """Return Traefik, which takes over the socket as one of systemd's."""
         argv = self.context.python(
-            "sitefleet.hosting.activation",
+            "sitefleet.hosting.processes.activation",
             *(str(descriptor), ENTRY, self.program, f"--configFile={FILE}"),
         )
         collector = {"GOGC": os.environ.get("GOGC", SELDOM)}

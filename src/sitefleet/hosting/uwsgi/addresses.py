@@ -7,7 +7,7 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
-from sitefleet.hosting.sockets import BACKLOG
+from sitefleet.hosting.processes.sockets import BACKLOG
 
 #: Seconds for a vassal to accept what waits.
 LONGEST_LINE = 5.0

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sitefleet.hosting.context import Context
-    from sitefleet.hosting.processes import Process
+    from sitefleet.hosting.processes.process import Process
     from sitefleet.hosting.uwsgi.program import Program
 
 #: Seconds in which it has to take its first host.

@@ -10,12 +10,12 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sitefleet.hosting.logs import MARK, marked
+from sitefleet.hosting.processes.logs import MARK, marked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from sitefleet.hosting.options import Options
+    from sitefleet.hosting.planning.options import Options
 
 #: Values of variables that every reader of such a file takes as they are; a pattern that Python
 #: and PostgreSQL read alike.

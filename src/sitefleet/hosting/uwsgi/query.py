@@ -10,13 +10,13 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from sitefleet.hosting.fleet import DEDICATED
+from sitefleet.hosting.planning.fleet import DEDICATED
 from sitefleet.hosting.uwsgi.ini import LONGEST_VALUE, SAFE_VALUE, Unusable, is_safe, of_site
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sitefleet.hosting.fleet import Fleet
+    from sitefleet.hosting.planning.fleet import Fleet
     from sitefleet.hosting.uwsgi.ini import Places
 
 #: Stands for the id of the site in text that is the same for all sites.

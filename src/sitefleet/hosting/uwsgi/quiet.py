@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from sitefleet.hosting.logs import Logs
+from sitefleet.hosting.processes.logs import Logs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sitefleet.hosting.processes import Process
+    from sitefleet.hosting.processes.process import Process
 
 #: Beginnings of lines of `core/uwsgi.c` and of `plugins/python` that are said at each start.
 _BANNER = re.compile(

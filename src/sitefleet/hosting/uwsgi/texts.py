@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sitefleet.hosting.options import make_options
+from sitefleet.hosting.planning.options import make_options
 from sitefleet.hosting.uwsgi import ini, query
 from sitefleet.hosting.uwsgi.addresses import backlog
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sitefleet.hosting.context import Context
-    from sitefleet.hosting.plan import Instance, Plan
+    from sitefleet.hosting.planning.plan import Instance, Plan
     from sitefleet.hosting.uwsgi.program import Program
 
 

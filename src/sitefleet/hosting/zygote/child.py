@@ -13,8 +13,8 @@ import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from sitefleet.hosting import workers
-from sitefleet.hosting.logs import install_marked_output
+from sitefleet.hosting.processes.logs import install_marked_output
+from sitefleet.hosting.servers import workers
 from sitefleet.hosting.zygote.counting import Counter
 from sitefleet.hosting.zygote.limits import enter_cgroup, set_limits
 from sitefleet.hosting.zygote.rules import GRACE

@@ -12,7 +12,7 @@ from sitefleet.hosting.zygote.slots import BEAT, FIRST_LANE, LANES, LAST, OPEN, 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, MutableSequence
 
-    from sitefleet.hosting.options import Options
+    from sitefleet.hosting.planning.options import Options
 
 
 class Counter:

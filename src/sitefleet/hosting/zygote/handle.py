@@ -7,8 +7,8 @@ from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from sitefleet.hosting.run_dir import make_prefix
-from sitefleet.hosting.variables import ASKING
+from sitefleet.hosting.processes.run_dir import make_prefix
+from sitefleet.hosting.servers.variables import ASKING
 from sitefleet.hosting.zygote import channel
 
 if TYPE_CHECKING:

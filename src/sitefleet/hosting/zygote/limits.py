@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sitefleet.hosting.options import Options
+    from sitefleet.hosting.planning.options import Options
 
 MEGABYTE = 1024 * 1024
 #: How far beyond its memory limit the kernel refuses a process more, between two looks at it.

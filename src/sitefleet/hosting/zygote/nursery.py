@@ -15,8 +15,8 @@ from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from sitefleet.hosting.memory import private_bytes
-from sitefleet.hosting.processes import describe_exit
+from sitefleet.hosting.processes.memory import private_bytes
+from sitefleet.hosting.processes.process import describe_exit
 from sitefleet.hosting.zygote.child import ENOUGH, READY, Birth, run_child
 from sitefleet.hosting.zygote.limits import leave_cgroup
 from sitefleet.hosting.zygote.rules import (

@@ -16,8 +16,8 @@ from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from sitefleet.hosting.processes.apology import Apologies
 from sitefleet.hosting.zygote import channel
-from sitefleet.hosting.zygote.apology import Apologies
 from sitefleet.hosting.zygote.before_fork import changed_files
 from sitefleet.hosting.zygote.descriptors import Descriptors
 from sitefleet.hosting.zygote.nursery import SIGNALS, Nursery

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sitefleet.hosting.options import Options, make_options
+from sitefleet.hosting.planning.options import Options, make_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from collections.abc import MutableSequence
 
-#: Threads that a site may have, see `sitefleet.hosting.options`.
+#: Threads that a site may have, see `sitefleet.hosting.planning.options`.
 LANES = 64
 LAST, OPEN, BEAT, FIRST_LANE = 0, 1, 2, 3
 WIDTH = FIRST_LANE + 2 * LANES

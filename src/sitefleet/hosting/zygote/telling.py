@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from sitefleet.hosting.logs import marked
+from sitefleet.hosting.processes.logs import marked
 from sitefleet.hosting.zygote.channel import split
 
 if TYPE_CHECKING:

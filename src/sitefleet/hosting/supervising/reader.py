@@ -8,13 +8,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sitefleet.exceptions import SiteError
-from sitefleet.hosting.fleet import Fleet, read_fleet
-from sitefleet.hosting.pipes import open_pipe
+from sitefleet.hosting.planning.fleet import Fleet, read_fleet
+from sitefleet.hosting.processes.pipes import open_pipe
 
 if TYPE_CHECKING:
     from sitefleet.hosting.context import Context
-    from sitefleet.hosting.processes import Process
-    from sitefleet.hosting.project import Project
+    from sitefleet.hosting.processes.process import Process
+    from sitefleet.hosting.processes.project import Project
 
 MODULE = "sitefleet.serving.reader"
 #: Bytes of a line with a fleet: half a kilobyte for each site with a word of its own.

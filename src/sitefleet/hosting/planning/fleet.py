@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sitefleet.hosting.options import Options, make_options
+from sitefleet.hosting.planning.options import Options, make_options
 
 SHARED, DEDICATED = "shared", "dedicated"
 MODES = (SHARED, DEDICATED)
@@ -58,7 +58,7 @@ class Serving:
     run_dir: str = ""
     """Directory for sockets, logs and generated files. Empty: ``.sitefleet`` in the project."""
     options: dict[str, Any] = field(default_factory=dict)
-    """Options of sites that do not say themselves, as `sitefleet.hosting.options` has them."""
+    """Options of sites that do not say themselves: see `sitefleet.hosting.planning.options`."""
     shared: dict[str, Any] = field(default_factory=dict)
     """Options of the shared process."""
     environment: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""granian on a listening socket that it inherits: ``python -m sitefleet.hosting.granian_server``.
+"""granian on a listening socket that it inherits: ``python -m sitefleet.hosting.servers.granian``.
 
 granian makes its sockets itself, and its command has no option for one that is there already. Here
 it makes one, and before anything is accepted its descriptor is made to mean the inherited socket.
@@ -20,16 +20,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sitefleet.exceptions import SiteError
-from sitefleet.hosting.variables import READY
+from sitefleet.hosting.servers.variables import READY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sitefleet.hosting.options import Options
+    from sitefleet.hosting.planning.options import Options
 
 INSTALL = 'pip install --upgrade "django-sitefleet[granian]"'
 #: The module to run, for ``python -m``.
-COMMAND = ("sitefleet.hosting.granian_server",)
+COMMAND = ("sitefleet.hosting.servers.granian",)
 #: Seconds in which requests are read that were accepted last.
 LAST_ACCEPTED = 0.3
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from sitefleet.hosting.options import Options
+    from sitefleet.hosting.planning.options import Options
 
 #: The versions, by their first number, whose workers are known to run here.
 SUPPORTED = {

@@ -5,12 +5,12 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from sitefleet.hosting.control import USAGE, Refused
-from sitefleet.hosting.fleet import DEDICATED
-from sitefleet.hosting.logs import OWN
+from sitefleet.hosting.planning.fleet import DEDICATED
+from sitefleet.hosting.processes.logs import OWN
+from sitefleet.hosting.supervising.control import USAGE, Refused
 
 if TYPE_CHECKING:
-    from sitefleet.hosting.plan import Plan
+    from sitefleet.hosting.planning.plan import Plan
 
 #: The router, whatever it is.
 ROUTER = "router"

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import suppress
 from time import monotonic
 
-from sitefleet.hosting.settings import parse_bind
+from sitefleet.hosting.planning.settings import parse_bind
 
 #: Seconds for a router that has been started to listen.
 PATIENCE = 30.0

@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from sitefleet.hosting.workers import settings_for, worker_class_name
+from sitefleet.hosting.servers.workers import settings_for, worker_class_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sitefleet.hosting.options import Options
-    from sitefleet.hosting.plan import Instance
+    from sitefleet.hosting.planning.options import Options
+    from sitefleet.hosting.planning.plan import Instance
 
 #: Where a worker's sign of life cannot be held up by a slow disk.
 MEMORY_FOLDER = "/dev/shm"  # noqa: S108 - gunicorn makes its files there by mkstemp

@@ -12,12 +12,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sitefleet.exceptions import SiteError
-from sitefleet.hosting.settings import parse_bind
+from sitefleet.hosting.planning.settings import parse_bind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from sitefleet.hosting.run_dir import RunDir
+    from sitefleet.hosting.processes.run_dir import RunDir
 
 BACKLOG = 2048
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sitefleet.hosting.project import Project
+    from sitefleet.hosting.processes.project import Project
 
 MODULE = "sitefleet.serving.trial"
 PATIENCE = 60.0

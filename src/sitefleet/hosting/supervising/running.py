@@ -13,26 +13,26 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from sitefleet.exceptions import SiteError
-from sitefleet.hosting.budget import make_budget
-from sitefleet.hosting.control import Answer, Control, Refused
-from sitefleet.hosting.logs import OWN, Logs
-from sitefleet.hosting.missing import why_missing
-from sitefleet.hosting.naming import ROUTER, find_key, log_of, name_of
-from sitefleet.hosting.open_files import raise_limit
-from sitefleet.hosting.plan import make_plan
-from sitefleet.hosting.probing import wait_until_it_accepts
-from sitefleet.hosting.reader import read_once
-from sitefleet.hosting.run_dir import run_dir_of
-from sitefleet.hosting.supervisor import Supervisor, describe, override
-from sitefleet.hosting.telling import tell_status
-from sitefleet.hosting.trial import find_mistake
-from sitefleet.hosting.watching import changes
+from sitefleet.hosting.planning.budget import make_budget
+from sitefleet.hosting.planning.plan import make_plan
+from sitefleet.hosting.processes.logs import OWN, Logs
+from sitefleet.hosting.processes.open_files import raise_limit
+from sitefleet.hosting.processes.run_dir import run_dir_of
+from sitefleet.hosting.supervising.control import Answer, Control, Refused
+from sitefleet.hosting.supervising.missing import why_missing
+from sitefleet.hosting.supervising.naming import ROUTER, find_key, log_of, name_of
+from sitefleet.hosting.supervising.probing import wait_until_it_accepts
+from sitefleet.hosting.supervising.reader import read_once
+from sitefleet.hosting.supervising.supervisor import Supervisor, describe, override
+from sitefleet.hosting.supervising.telling import tell_status
+from sitefleet.hosting.supervising.trial import find_mistake
+from sitefleet.hosting.supervising.watching import changes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from sitefleet.hosting.plan import Plan
-    from sitefleet.hosting.project import Project
+    from sitefleet.hosting.planning.plan import Plan
+    from sitefleet.hosting.processes.project import Project
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 It ends when the supervisor does, however that ends: on Linux the kernel sends it SIGTERM
 (``PR_SET_PDEATHSIG``, see prctl(2)), upon which servers end what they have forked. What is left
-all the same is found by the next supervisor, see `sitefleet.hosting.leftovers`.
+all the same is found by the next supervisor, see `sitefleet.hosting.processes.leftovers`.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from signal import SIGKILL, SIGTERM, Signals
 from time import monotonic, time
 from typing import TYPE_CHECKING
 
-from sitefleet.hosting.logs import speaker_of
-from sitefleet.hosting.pipes import open_pipe
+from sitefleet.hosting.processes.logs import speaker_of
+from sitefleet.hosting.processes.pipes import open_pipe
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
-    from sitefleet.hosting.logs import Logs
+    from sitefleet.hosting.processes.logs import Logs
 
 #: Seconds before a process that has ended is started again: at first at once.
 BACKOFF = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from sitefleet.hosting.run_dir import RunDir
+    from sitefleet.hosting.processes.run_dir import RunDir
 
 #: Stands around the key of an instance at the start of a line: no program writes that by itself.
 MARK = "\x1e"

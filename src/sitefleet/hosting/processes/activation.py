@@ -1,8 +1,8 @@
 """Starts a program with a socket that it finds as systemd would have handed it down.
 
-Run by ``python -m sitefleet.hosting.activation DESCRIPTOR NAME PROGRAM [ARGUMENT ...]``. The
-socket becomes descriptor 3, and the number of the process goes into its environment, which is
-known only now: see sd_listen_fds(3).
+Run by ``python -m sitefleet.hosting.processes.activation DESCRIPTOR NAME PROGRAM [ARGUMENT ...]``.
+The socket becomes descriptor 3, and the number of the process goes into its environment, which
+is known only now: see sd_listen_fds(3).
 """
 
 from __future__ import annotations

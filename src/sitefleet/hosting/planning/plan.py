@@ -11,8 +11,8 @@ import hashlib
 import json
 from dataclasses import dataclass
 
-from sitefleet.hosting.fleet import DEDICATED, Fleet, Site
-from sitefleet.hosting.options import Options, make_options
+from sitefleet.hosting.planning.fleet import DEDICATED, Fleet, Site
+from sitefleet.hosting.planning.options import Options, make_options
 
 #: Sites in these states are answered by the shared server: nothing of theirs is to run.
 ASLEEP = ("suspended",)

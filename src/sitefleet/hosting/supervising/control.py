@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
-    from sitefleet.hosting.run_dir import RunDir
+    from sitefleet.hosting.processes.run_dir import RunDir
 
 LONGEST = 64 * 1024
 #: Seconds in which an answer is awaited: a reload tries the code first.

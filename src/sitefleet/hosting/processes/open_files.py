@@ -5,10 +5,10 @@ from __future__ import annotations
 import resource
 from typing import TYPE_CHECKING
 
-from sitefleet.hosting.budget import check_descriptors
+from sitefleet.hosting.planning.budget import check_descriptors
 
 if TYPE_CHECKING:
-    from sitefleet.hosting.budget import Budget
+    from sitefleet.hosting.planning.budget import Budget
 
 #: What is asked for in any case: sites come, and processes keep the limit that they start with.
 ROOM = 65_536

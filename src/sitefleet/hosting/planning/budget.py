@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sitefleet.exceptions import SiteError
 
 if TYPE_CHECKING:
-    from sitefleet.hosting.plan import Instance, Plan
+    from sitefleet.hosting.planning.plan import Instance, Plan
 
 #: Megabytes of a worker that shares nothing, and of one that was forked from a warm parent.
 WHOLE, FORKED = 100, 20

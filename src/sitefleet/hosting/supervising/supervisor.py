@@ -15,23 +15,23 @@ from typing import TYPE_CHECKING, Any
 from sitefleet.exceptions import SiteError
 from sitefleet.hosting.context import Context, Status
 from sitefleet.hosting.drivers import make_driver, make_shared
-from sitefleet.hosting.leftovers import end_leftovers, kill_leftovers
-from sitefleet.hosting.memory import private_bytes
-from sitefleet.hosting.naming import ROUTER, name_of
-from sitefleet.hosting.plan import Plan, make_plan
-from sitefleet.hosting.processes import wait_for_all
-from sitefleet.hosting.reader import Reader
+from sitefleet.hosting.planning.plan import Plan, make_plan
+from sitefleet.hosting.processes.leftovers import end_leftovers, kill_leftovers
+from sitefleet.hosting.processes.memory import private_bytes
+from sitefleet.hosting.processes.process import wait_for_all
+from sitefleet.hosting.processes.sockets import Sockets
 from sitefleet.hosting.routers import NEED_PORTS, make_router
-from sitefleet.hosting.sockets import Sockets
-from sitefleet.hosting.trial import find_mistake
+from sitefleet.hosting.supervising.naming import ROUTER, name_of
+from sitefleet.hosting.supervising.reader import Reader
+from sitefleet.hosting.supervising.trial import find_mistake
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Collection, Iterable, Mapping
 
-    from sitefleet.hosting.fleet import Fleet, Serving
-    from sitefleet.hosting.logs import Logs
-    from sitefleet.hosting.project import Project
-    from sitefleet.hosting.run_dir import RunDir
+    from sitefleet.hosting.planning.fleet import Fleet, Serving
+    from sitefleet.hosting.processes.logs import Logs
+    from sitefleet.hosting.processes.project import Project
+    from sitefleet.hosting.processes.run_dir import RunDir
 
 #: Seconds after which a change that could not be made is tried again.
 AGAIN = (1.0, 2.0, 5.0, 10.0)

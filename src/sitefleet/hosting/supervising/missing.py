@@ -7,16 +7,16 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from sitefleet.exceptions import SiteError
-from sitefleet.hosting import granian_server
 from sitefleet.hosting.routers import find_router
+from sitefleet.hosting.servers import granian
+from sitefleet.hosting.servers.workers import check_version
 from sitefleet.hosting.uwsgi.program import find_path
-from sitefleet.hosting.workers import check_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sitefleet.hosting.plan import Plan
-    from sitefleet.hosting.project import Project
+    from sitefleet.hosting.planning.plan import Plan
+    from sitefleet.hosting.processes.project import Project
 
 INSTALL = 'pip install "django-sitefleet[serve]"'
 
@@ -57,7 +57,7 @@ def _checks(plan: Plan, project: Project, missing: set[str]) -> Iterator[Callabl
         for interface in sorted(_interfaces(plan)):
             yield partial(check_version, interface)
     if serving.server == "granian":
-        yield granian_server.check_version
+        yield granian.check_version
     if serving.router != "asyncio":
         yield lambda: find_router(serving.router)
     if serving.driver == "uwsgi" and plan.dedicated:

@@ -6,18 +6,18 @@ import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from sitefleet.hosting.budget import cost_of, make_budget
 from sitefleet.hosting.context import Status
-from sitefleet.hosting.fleet import ROUTERS
-from sitefleet.hosting.logs import OWN
-from sitefleet.hosting.memory import private_bytes
-from sitefleet.hosting.naming import ROUTER
+from sitefleet.hosting.planning.budget import cost_of, make_budget
+from sitefleet.hosting.planning.fleet import ROUTERS
+from sitefleet.hosting.processes.logs import OWN
+from sitefleet.hosting.processes.memory import private_bytes
+from sitefleet.hosting.supervising.naming import ROUTER
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
     from sitefleet.hosting.context import Context
-    from sitefleet.hosting.plan import Instance, Plan
+    from sitefleet.hosting.planning.plan import Instance, Plan
 
 
 def tell_plan(plan: Plan) -> dict[str, Any]:

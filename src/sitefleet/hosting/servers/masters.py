@@ -16,16 +16,16 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from sitefleet.hosting.context import Status
-from sitefleet.hosting.memory import private_bytes
-from sitefleet.hosting.run_dir import make_prefix, write_file
-from sitefleet.hosting.variables import ASKING, READY, STRICT
-from sitefleet.hosting.zygote.apology import apologize
+from sitefleet.hosting.processes.apology import apologize
+from sitefleet.hosting.processes.memory import private_bytes
+from sitefleet.hosting.processes.run_dir import make_prefix, write_file
+from sitefleet.hosting.servers.variables import ASKING, READY, STRICT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sitefleet.hosting.context import Context
-    from sitefleet.hosting.processes import Process
+    from sitefleet.hosting.processes.process import Process
 
 #: Seconds that a server may take until it answers.
 LONGEST_START = 60.0

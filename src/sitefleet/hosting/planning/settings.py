@@ -7,8 +7,8 @@ from dataclasses import fields
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from sitefleet.hosting.fleet import DRIVERS, MODES, ROUTERS, SHARED_SERVERS, Serving
-from sitefleet.hosting.options import InvalidOptions, clean_options, is_reserved
+from sitefleet.hosting.planning.fleet import DRIVERS, MODES, ROUTERS, SHARED_SERVERS, Serving
+from sitefleet.hosting.planning.options import InvalidOptions, clean_options, is_reserved
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,0 +1,1 @@
+"""What there is and what should run: plain values, which need neither process nor socket."""

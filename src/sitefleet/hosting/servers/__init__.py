@@ -1,0 +1,1 @@
+"""gunicorn and granian: their configurations, and what is known of their internals."""
