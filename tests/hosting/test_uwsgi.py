@@ -85,11 +85,6 @@ def test_a_site_has_its_own_lines_after_the_common_ones():
     assert text.endswith("env = FLAVOUR=mild\n")
 
 
-def test_threads_are_overruled_where_uwsgi_cannot_end_them():
-    assert ini.overriding("2.0.21-debian") == [("threads", 1)]
-    assert ini.overriding("2.0.28-debian") == ini.overriding("2.0.31") == []
-
-
 def test_the_common_part_speaks_what_the_router_speaks_and_has_raw_lines_last():
     runtime = ini.Runtime(["python3"], "/srv/project", paths=["/a", "/b"])
     text = ini.common(runtime, "uwsgi", Options(), "buffer-size = 65536\n")
@@ -244,14 +239,13 @@ def test_configurations_can_be_shown_and_have_no_password():
     assert shown["uwsgi/vassals/site-2.ini.socket"] == "/run/s/site-2.sock\n"
 
 
-@pytest.mark.parametrize(("version", "times"), [("2.0.21-debian", 1), ("2.0.31", 0)])
-def test_threads_that_a_uwsgi_cannot_have_are_told_once(version, times):
-    made, said = texts(version=version)
+def test_threads_that_uwsgi_cannot_have_are_told_once():
+    made, said = texts(version="2.0.31")
+    made.say_threads(fleet_with(options=Options(threads=1)))
+    assert said == []
     for _ in range(2):
         made.say_threads(fleet_with(options=Options(threads=4)))
-    assert len(said) == times
-    made.say_threads(fleet_with(options=Options(threads=1)))
-    assert len(said) == times
+    assert len(said) == 1
 
 
 def test_a_vassal_that_ends_is_not_one_that_can_be_led_to(monkeypatch):

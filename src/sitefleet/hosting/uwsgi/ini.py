@@ -51,15 +51,10 @@ class Runtime:
     """Folders with packages, where uWSGI has a Python of its own."""
 
 
-def overriding(version: str) -> list[tuple[str, object]]:
-    """Return the lines that come last in each vassal, for the failings of a uWSGI.
-
-    In a process with threads, 2.0.21 joins the others in the signal handler of the one that is
-    told to reload: while a request holds Python's lock, that is until the timeout
-    (``core/uwsgi.c``, gracefully_kill).
-    """
-    numbers = re.findall(r"\d+", version)[:3]
-    return [("threads", 1)] if tuple(map(int, numbers)) < THREADS_END_WELL else []
+#: The last word in each vassal. In a process with threads, 2.0.21 joins the others in the signal
+#: handler of the one that is told to reload, which lasts until the timeout (``core/uwsgi.c``,
+#: gracefully_kill); with 2.0.31 hung processes were seen to outlive their harakiri.
+ONE_THREAD = [("threads", 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +65,6 @@ class Places:
     sockets: str
     last: Sequence[tuple[str, object]] = ()
     """Lines that overrule those of a site."""
-
-
-#: The first uWSGI whose processes with threads can be reloaded.
-THREADS_END_WELL = (2, 0, 22)
 
 
 class Unusable(ValueError):

@@ -38,7 +38,6 @@ class Texts:
         self.password_file = self.root / "pgpass"
         self.stats = context.run_dir.sockets / "emperor.st"
         self._said: set[str] = set()
-        self._last = ini.overriding(program.version)
 
     def common(self, plan: Plan) -> str:
         """Return what all vassals include."""
@@ -101,11 +100,10 @@ class Texts:
 
     def say_threads(self, plan: Plan) -> None:
         """Say once that sites have fewer threads than they ask for."""
-        if self._last and any(one.options.threads > 1 for one in plan.dedicated):
+        if any(one.options.threads > 1 for one in plan.dedicated):
             self._say_once(
-                f"uWSGI {self.program.version} cannot reload processes with threads, so each"
-                " worker of a dedicated site has one: give sites more workers, or take uWSGI"
-                f" {'.'.join(map(str, ini.THREADS_END_WELL))} or newer."
+                "uWSGI cannot end processes with threads well, so each worker of a dedicated site"
+                " has one: give sites more workers."
             )
 
     def _vassal(self, plan: Plan, instance: Instance) -> tuple[str, str]:
@@ -126,7 +124,7 @@ class Texts:
     @property
     def _places(self) -> ini.Places:
         sockets = str(self.context.run_dir.sockets)
-        return ini.Places(str(self.common_file), sockets, self._last)
+        return ini.Places(str(self.common_file), sockets, ini.ONE_THREAD)
 
 
 def protocol(plan: Plan) -> str:
