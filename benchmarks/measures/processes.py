@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TITLE = "A process for each site"
-MATTER = 3
+MATTER = 7
 OURS, ALWAYS_ON = "zygote", "gunicorn"
 #: Seconds until each site has a process of its own.
 PATIENCE = 30.0
