@@ -20,6 +20,8 @@ PAIRS = [
 #: minutes. The others are run before a release.
 CORNERS = [("3.12", "6.0"), ("3.13", "5.2"), ("3.13", "6.1")]
 
+IMMORTAL = "tests/acceptance/test_immortal.py"
+
 nox.needs_version = ">=2025.2"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_missing_interpreters = True
@@ -55,3 +57,5 @@ def tests(session: nox.Session, django: str) -> None:
     session.install("--quiet", f"Django~={django}.0")
     session.install("--quiet", "--no-deps", "--no-build-isolation", "--editable", ".")
     session.run("python", "-m", "pytest", "-q", "-n", "auto", *session.posargs)
+    # What depends on the insides of CPython.
+    session.run("python", "-m", "pytest", "-q", "-m", "acceptance", IMMORTAL)
