@@ -10,6 +10,9 @@ from django.contrib.sites.models import Site
 from sitefleet.current import active_site_id
 from sitefleet.registry import add_site, set_state
 
+#: It goes through all that a command can be told, for seconds: the default tests have a minute.
+pytestmark = pytest.mark.acceptance
+
 
 @pytest.fixture
 def world(fleet):

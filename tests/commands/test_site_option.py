@@ -15,6 +15,9 @@ from sitefleet.management.acting import FLEET_WIDE, WORKERS, _tell_foreign_rows,
 from sitefleet.registry import add_alias, add_site
 from sitefleet.sync import sync
 
+#: It goes through all that a command can be told, for seconds: the default tests have a minute.
+pytestmark = pytest.mark.acceptance
+
 
 @pytest.mark.parametrize(
     "key",

@@ -10,6 +10,9 @@ from sitefleet import override_site
 from sitefleet.models import Alias, SiteConfig
 from sitefleet.registry import add_alias, add_site, get_config, set_state
 
+#: It goes through all that a command can be told, for seconds: the default tests have a minute.
+pytestmark = pytest.mark.acceptance
+
 CHANGES = {
     "add": ["add", "new", "--domain", "new.example.org", "--alias", "www2.new.example.org"],
     "rename": ["rename", "one", "renamed.example.org", "--slug", "uno", "--keep"],

@@ -18,6 +18,9 @@ from sitefleet.test import client_for
 from tests.asgi import ask
 from tests.persite.sessions.work import ACTIONS, Urls, at, at_async, kept, store, with_storage
 
+#: It tells many stories, for seconds: the default tests have a minute.
+pytestmark = pytest.mark.acceptance
+
 # --- row 8: replay ---------------------------------------------------------------
 
 
