@@ -20,7 +20,14 @@ PAIRS = [
 #: minutes. The others are run before a release.
 CORNERS = [("3.12", "6.0"), ("3.13", "5.2"), ("3.13", "6.1")]
 
-IMMORTAL = "tests/acceptance/test_immortal.py"
+#: Tests that take seconds and yet depend on the insides of CPython, or of Django.
+MORE = (
+    "tests/acceptance/test_immortal.py",
+    "tests/commands",
+    "tests/persite/sessions/test_replay.py",
+    "tests/scoping/test_admin.py",
+    "tests/test_admin_options.py",
+)
 
 nox.needs_version = ">=2025.2"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -57,5 +64,4 @@ def tests(session: nox.Session, django: str) -> None:
     session.install("--quiet", f"Django~={django}.0")
     session.install("--quiet", "--no-deps", "--no-build-isolation", "--editable", ".")
     session.run("python", "-m", "pytest", "-q", "-n", "auto", *session.posargs)
-    # What depends on the insides of CPython.
-    session.run("python", "-m", "pytest", "-q", "-m", "acceptance", IMMORTAL)
+    session.run("python", "-m", "pytest", "-q", "-n", "auto", "-m", "acceptance", *MORE)

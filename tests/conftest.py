@@ -57,6 +57,12 @@ def check_nothing_left_over(site=None, prefix="/", *, mounted=False):
     assert mounted or get_script_prefix() == prefix, "a script prefix was left over"
 
 
+def pytest_ignore_collect(collection_path, config):
+    """Leave out what the default run leaves out anyway: to import that alone takes seconds."""
+    default = config.option.markexpr == "not acceptance"
+    return True if default and collection_path.name == "acceptance" else None
+
+
 @pytest.fixture(autouse=True)
 def clean_process(monkeypatch):
     """Start from nothing remembered and no variables of ours; end with no site left over."""

@@ -15,6 +15,9 @@ from sitefleet.registry import add_site, configure_site, get_config
 from sitefleet.test import client_for
 from tests.admin_forms import LIST, change_url, form_of
 
+#: Pages of the admin take seconds: the default tests have a minute.
+pytestmark = pytest.mark.acceptance
+
 DECLARED = {
     "SITE_TITLE": {"type": "str", "label": "Title", "help": "At the top.", "default": "<b>Us</b>"},
     "ABOUT": {"type": "text"},

@@ -15,6 +15,9 @@ from sitefleet.test import client_for
 from tests.rooms.models import Big, Booking, Building, Hall, Key, Notice, Person, Room, Tag
 from tests.scoping import admin_site
 
+#: Pages of the admin take seconds: the default tests have a minute.
+pytestmark = pytest.mark.acceptance
+
 SCOPED = [model for model in admin_site.site._registry if scopes.of(model) is not None]
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 NAMES = {model._meta.label_lower: model for model in SCOPED}
