@@ -9,7 +9,6 @@ from django.db import connection, models
 from django.db.migrations.autodetector import MigrationAutodetector
 from django.db.migrations.questioner import MigrationQuestioner
 from django.db.migrations.state import ModelState, ProjectState
-from django.test.utils import isolate_apps
 
 from sitefleet.scoping import SiteField
 from sitefleet.scoping.constraints import include_site
@@ -18,6 +17,7 @@ from sitefleet.scoping.outside import Spec
 from tests.acceptance.composite_keys import KEYS, run, try_all
 from tests.acceptance.processes import ROOT, environment_for
 from tests.acceptance.test_mariadb import mariadb, prelude  # noqa: F401 - fixtures
+from tests.scoping.madeup import apps_of_their_own
 
 pytestmark = pytest.mark.acceptance
 
@@ -69,8 +69,7 @@ class _Questioner(MigrationQuestioner):
 def test_what_was_unique_keeps_an_index_to_search_by(postgres, monkeypatch):
     """The operations that Django finds for such a model, done by PostgreSQL."""
     monkeypatch.setitem(globals(), "__name__", "tests.rooms.models")
-    with isolate_apps("django.contrib.sites", "tests.rooms") as registry:
-        registry.register_model("sites", Site)
+    with apps_of_their_own():
 
         class Talk(models.Model):  # noqa: DJ008 - never shown
             slug = models.SlugField(unique=True)

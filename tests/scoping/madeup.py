@@ -4,7 +4,9 @@ from contextlib import contextmanager
 
 import pytest
 from django.apps import apps
+from django.contrib.sites.models import Site
 from django.db import connection, models
+from django.test.utils import isolate_apps
 
 from sitefleet.scoping.scopes import scopes
 
@@ -14,6 +16,23 @@ class Plain(models.Model):
 
     class Meta:
         abstract = True
+
+
+@contextmanager
+def apps_of_their_own(**known):
+    """Let models of the app ``rooms`` be made among themselves, beside sites and those named.
+
+    Args:
+        known: a list of models that are known already, for each label of an app.
+    """
+    with isolate_apps("django.contrib.sites", "tests.rooms") as registry:
+        for label, made in {"sites": [Site], **known}.items():
+            for model in made:
+                registry.register_model(label, model)
+        try:
+            yield
+        finally:
+            apps.clear_cache()  # relations were looked for among the models of the test alone
 
 
 @contextmanager

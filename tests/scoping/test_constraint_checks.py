@@ -1,11 +1,9 @@
 """What is unique on all sites together is told, with the lines that mend it."""
 
 import pytest
-from django.contrib.sites.models import Site
 from django.core import checks
 from django.db import models
 from django.db.models.functions import Lower
-from django.test.utils import isolate_apps
 
 from sitefleet.scoping import SiteField, SitesField, SiteUniqueConstraint
 from sitefleet.scoping.constraints import name_for
@@ -13,6 +11,7 @@ from sitefleet.scoping.constraints.checks import check_constraints, check_refere
 from sitefleet.scoping.outside import Spec, specs
 from sitefleet.scoping.scopes import Kind, Scope, scopes
 from tests.rooms.models import Booking, Building, Hall, Key, Notice, Person, Room, Tag
+from tests.scoping.madeup import apps_of_their_own
 
 ROOMS = (Booking, Building, Hall, Key, Notice, Person, Room, Tag)
 
@@ -28,10 +27,7 @@ def own_apps(monkeypatch):
         "of",
         lambda model: {**known, **scopes.tables}.get(model._meta.db_table),
     )
-    with isolate_apps("django.contrib.sites", "tests.rooms") as registry:
-        registry.register_model("sites", Site)
-        for model in ROOMS:
-            registry.register_model("rooms", model)
+    with apps_of_their_own(rooms=ROOMS):
         yield
 
 

@@ -1,7 +1,6 @@
 """What is unique is unique on each site."""
 
 import pytest
-from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
 from django.contrib.sites.models import Site
@@ -12,7 +11,6 @@ from django.db.migrations.state import ModelState, ProjectState
 from django.db.migrations.writer import MigrationWriter
 from django.db.models.functions import Lower
 from django.forms import modelform_factory
-from django.test.utils import isolate_apps
 from rest_framework.serializers import ModelSerializer
 
 from sitefleet import override_site
@@ -22,6 +20,7 @@ from sitefleet.scoping.constraints import include_site, name_for
 from sitefleet.scoping.outside import Spec
 from sitefleet.scoping.scopes import scopes
 from tests.rooms.models import Booking
+from tests.scoping.madeup import apps_of_their_own
 
 
 @pytest.fixture
@@ -34,10 +33,8 @@ def sites(db, settings):
 def own_apps(monkeypatch):
     """Let classes that tests make be models of the app ``rooms``, for themselves."""
     monkeypatch.setitem(globals(), "__name__", "tests.rooms.models")
-    with isolate_apps("django.contrib.sites", "tests.rooms") as registry:
-        registry.register_model("sites", Site)
+    with apps_of_their_own():
         yield
-    apps.clear_cache()  # relations of Site were looked for among the models of the test
 
 
 def scoped(model, **options):
