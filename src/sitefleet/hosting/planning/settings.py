@@ -55,6 +55,11 @@ def parse_bind(text: str) -> tuple[str, int] | None:
     return (host or "0.0.0.0", int(port)) if good and int(port) <= MAX_PORT else None  # noqa: S104
 
 
+def local_host(host: str) -> str:
+    """Return where to connect to, on this machine, for what listens on a host."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - nothing is bound
+
+
 def _one_of(choices: tuple[str, ...]) -> Callable[[Any], str]:
     return lambda value: "" if value in choices else f"is one of {', '.join(choices)}"
 

@@ -8,7 +8,6 @@ all the same is found by the next supervisor, see `sitefleet.hosting.processes.l
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import sys
 from contextlib import suppress
@@ -19,6 +18,7 @@ from time import monotonic, time
 from typing import TYPE_CHECKING
 
 from sitefleet.hosting.processes.logs import speaker_of
+from sitefleet.hosting.processes.parents import end_with
 from sitefleet.hosting.processes.pipes import open_pipe
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ LONGEST_LINE = 64 * 1024
 #: Seconds in which lines are awaited that a process has written before it ended: what it has
 #: started in a session of its own may hold the pipe for as long as it likes.
 LAST_LINES = 0.5
-PR_SET_PDEATHSIG = 1
 
 
 @dataclass(eq=False)
@@ -125,7 +124,7 @@ class Process:
                 cwd=self.cwd,
                 pass_fds=self.descriptors,
                 start_new_session=True,  # Ctrl-C is for the supervisor, which stops all in order
-                preexec_fn=_end_with(os.getpid()),
+                preexec_fn=_before_exec(os.getpid()),
             )
         except BaseException:
             self._pipe.close()
@@ -222,18 +221,13 @@ def describe_exit(code: int) -> str:
     return f"by signal {-code}"
 
 
-def _end_with(parent: int) -> Callable[[], None] | None:
+def _before_exec(parent: int) -> Callable[[], None] | None:
     """Return what a new process does first, so that it ends with its parent; None elsewhere."""
     if not sys.platform.startswith("linux"):
         return None
 
     def ask_kernel() -> None:
-        # Nothing but system calls: other threads may have held locks at the fork.
-        _libc.prctl(PR_SET_PDEATHSIG, SIGTERM)
-        if os.getppid() != parent:  # it has ended before the kernel was asked
+        if not end_with(parent):
             os._exit(1)
 
     return ask_kernel
-
-
-_libc = ctypes.CDLL(None)

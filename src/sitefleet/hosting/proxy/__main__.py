@@ -16,9 +16,10 @@ import sys
 from functools import partial
 from typing import Any
 
+from sitefleet.hosting.processes.open_files import raise_limit
 from sitefleet.hosting.proxy.channel import Channel
 from sitefleet.hosting.proxy.server import Server
-from sitefleet.hosting.proxy.state import limits_for, raise_descriptor_limit
+from sitefleet.hosting.proxy.state import limits_for
 
 TELL_EVERY = 1.0
 
@@ -67,7 +68,7 @@ class Router:
 async def serve(listening: socket.socket, line: socket.socket) -> None:
     """Route until SIGTERM, or until the supervisor is gone."""
     loop = asyncio.get_running_loop()
-    router = Router(server := Server(listening, limits_for(raise_descriptor_limit())))
+    router = Router(server := Server(listening, limits_for(raise_limit())))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, router.ended.set)
     await loop.create_unix_connection(lambda: router.channel, sock=line)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -52,14 +51,6 @@ def limits_for(descriptors: int) -> Limits:
     """Return the limits under which that many descriptors suffice: two for each request."""
     clients = max(8, (descriptors - RESERVED) // 2)
     return Limits(clients=min(clients, 20_000), per_instance=max(4, min(512, clients // 2)))
-
-
-def raise_descriptor_limit() -> int:
-    """Take as many descriptors as this process may have, and return how many."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard if 0 < hard < 2**31 else 2**20
 
 
 class State:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import resource
 import shutil
 import sys
 from contextlib import suppress
@@ -19,8 +18,10 @@ from typing import TYPE_CHECKING
 
 from sitefleet.exceptions import SiteError
 from sitefleet.hosting.context import Status
-from sitefleet.hosting.planning.settings import parse_bind
+from sitefleet.hosting.planning.settings import local_host, parse_bind
 from sitefleet.hosting.processes.memory import private_bytes
+from sitefleet.hosting.processes.once import run_once
+from sitefleet.hosting.processes.open_files import descriptor_limit
 from sitefleet.hosting.processes.sockets import listen
 
 if TYPE_CHECKING:
@@ -145,20 +146,12 @@ class Program:
 
     async def check(self, *arguments: str, descriptors: tuple[int, ...] = ()) -> None:
         """Let the program look at its configuration. Raises SiteError with what it says."""
-        process = await asyncio.create_subprocess_exec(
-            *(self.program, *arguments),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            cwd=self.root,
-            pass_fds=descriptors,
-        )
-        said, _ = await process.communicate()
-        if process.returncode:
-            text = said.decode(errors="replace").strip()
+        command = (self.program, *arguments)
+        status, said = await run_once(command, cwd=self.root, descriptors=descriptors)
+        if status:
             message = (
                 f"{self.name} refuses its configuration (lines of SERVING['raw'] are part of it):"
-                f"\n{text}"
+                f"\n{said.strip()}"
             )
             raise SiteError(message)
 
@@ -228,10 +221,9 @@ def find_program(name: str, package: str) -> str:
 
 async def ask(address: tuple[str, int], host: str) -> str:
     """Return the first line that is answered to a request for ``/``; empty without an answer."""
-    where = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address[0], address[0])  # noqa: S104
     try:
         async with asyncio.timeout(2):
-            reader, writer = await asyncio.open_connection(where, address[1])
+            reader, writer = await asyncio.open_connection(local_host(address[0]), address[1])
             try:
                 request = f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
                 writer.write(request.encode())
@@ -252,8 +244,7 @@ def most_of_a_host(connections: int) -> int:
 
 def most_files() -> int:
     """Return how many files a program may open, as far as its user may ask."""
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    return MOST_FILES if hard == resource.RLIM_INFINITY else min(MOST_FILES, hard)
+    return min(MOST_FILES, descriptor_limit())
 
 
 def template(name: str) -> str:

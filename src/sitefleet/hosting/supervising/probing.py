@@ -6,7 +6,7 @@ import asyncio
 from contextlib import suppress
 from time import monotonic
 
-from sitefleet.hosting.planning.settings import parse_bind
+from sitefleet.hosting.planning.settings import local_host, parse_bind
 
 #: Seconds for a router that has been started to listen.
 PATIENCE = 30.0
@@ -15,7 +15,7 @@ PATIENCE = 30.0
 async def wait_until_it_accepts(bind: str, patience: float = PATIENCE) -> bool:
     """Wait until a connection to ``host:port`` is accepted; return whether one is."""
     host, port = parse_bind(bind) or ("", 0)
-    local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - nothing is bound
+    local = local_host(host)
     deadline = monotonic() + patience
     while (left := deadline - monotonic()) > 0:
         with suppress(OSError, TimeoutError):

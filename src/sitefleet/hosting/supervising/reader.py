@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sitefleet.exceptions import SiteError
 from sitefleet.hosting.planning.fleet import Fleet, read_fleet
+from sitefleet.hosting.processes.once import last_line, run_once
 from sitefleet.hosting.processes.pipes import open_pipe
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 MODULE = "sitefleet.serving.reader"
 #: Bytes of a line with a fleet: half a kilobyte for each site with a word of its own.
 LONGEST = 2**28
-#: Seconds in which a project has to say what it has at start.
-PATIENCE = 60.0
 
 
 async def read_once(project: Project, *, everything: bool = False) -> Fleet:
@@ -31,31 +29,24 @@ async def read_once(project: Project, *, everything: bool = False) -> Fleet:
     """
     lines, pipe, write_end = await open_pipe(LONGEST)
     how = ["--once", "--all"] if everything else ["--once"]
-    process = await asyncio.create_subprocess_exec(
-        *(project.python, "-m", MODULE, "--fd", str(write_end), *how),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env=project.variables(),
-        cwd=project.root,
-        pass_fds=(write_end,),
-    )
-    os.close(write_end)
+    reading = asyncio.create_task(lines.readline())
     try:
-        line, (said, _) = await asyncio.wait_for(
-            asyncio.gather(lines.readline(), process.communicate()), PATIENCE
-        )
-    except TimeoutError:
-        message = f"The project has not said what sites it has within {PATIENCE:.0f} seconds."
-        raise SiteError(message) from None
+        try:
+            status, said = await run_once(
+                (project.python, "-m", MODULE, "--fd", str(write_end), *how),
+                environment=project.variables(),
+                cwd=project.root,
+                descriptors=(write_end,),
+                late="The project has not said what sites it has",
+            )
+        finally:
+            os.close(write_end)
+        line = b"" if status else await reading
     finally:
+        reading.cancel()
         pipe.close()
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                process.kill()
-    if process.returncode or not line.endswith(b"\n"):
-        *_, last = ["It ended without a word.", *said.decode(errors="replace").splitlines()]
-        raise SiteError(last.removeprefix("sitefleet: "))
+    if not line.endswith(b"\n"):
+        raise SiteError(last_line(said).removeprefix("sitefleet: "))
     return read_fleet(line)
 
 

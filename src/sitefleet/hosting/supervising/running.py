@@ -13,7 +13,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from sitefleet.exceptions import SiteError
-from sitefleet.hosting.planning.budget import make_budget
+from sitefleet.hosting.planning.budget import check_descriptors, make_budget
 from sitefleet.hosting.planning.plan import make_plan
 from sitefleet.hosting.processes.logs import OWN, Logs
 from sitefleet.hosting.processes.open_files import raise_limit
@@ -61,6 +61,8 @@ class Hooks:
 STEPS = 4
 
 
+#: Files that may be open in any case: sites come, and processes keep the limit they start with.
+OPEN_FILES = 65_536
 #: Seconds within which a second SIGTERM is part of the first: a service manager and a shell may
 #: both send one.
 SAME_SIGNAL = 1.0
@@ -88,7 +90,9 @@ class Run:
         """Run the fleet until it is told to stop. Raises SiteError where it cannot be started."""
         self.hooks.progress(0, STEPS, "the project")
         plan, mistake = await self._look()
-        if warning := raise_limit(make_budget(plan)):
+        budget = make_budget(plan)
+        limit = raise_limit(max(budget.wanted_descriptors, OPEN_FILES))
+        if warning := check_descriptors(budget, limit):
             self.hooks.say(warning)
         run_dir = run_dir_of(self.project.root, self.wishes.run_dir or plan.fleet.serving.run_dir)
         run_dir.make()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sitefleet.exceptions import SiteError
+from sitefleet.hosting.processes.once import last_line, run_once
 
 if TYPE_CHECKING:
     from sitefleet.hosting.context import Context
@@ -113,33 +113,24 @@ def read_plugins(text: str) -> tuple[str, frozenset[str], frozenset[str]]:
 
 async def describe_project(context: Context) -> dict[str, Any]:
     """Return what ``sitefleet.serving.emperor`` says. Raises SiteError with its complaint."""
-    process = await asyncio.create_subprocess_exec(
-        *context.python("sitefleet.serving.emperor"),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=context.project.variables(),
+    status, said = await run_once(
+        context.python("sitefleet.serving.emperor"),
+        environment=context.project.variables(),
         cwd=context.project.root,
     )
-    said, complaint = await process.communicate()
-    if process.returncode:
-        last = complaint.decode(errors="replace").strip().rsplit("\n", 1)[-1]
-        message = f"The project cannot be read for uWSGI: {last}"
+    if status:
+        message = f"The project cannot be read for uWSGI: {last_line(said)}"
         raise SiteError(message)
-    found: dict[str, Any] = json.loads(said[said.index(b'{"view"') :])
+    found: dict[str, Any]
+    # Whatever else the project has to say stands around it.
+    found, _ = json.JSONDecoder().raw_decode(said, said.index('{"view"'))
     return found
 
 
 async def _ask(*command: str) -> str:
     """Return what a program says, whatever its exit status is."""
     try:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
+        return (await run_once(command, patience=PATIENCE))[1]
     except OSError as error:
         message = f"{command[0]} cannot be started: {error.strerror}.{HINT}"
         raise SiteError(message) from error
-    said, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
-    return said.decode(errors="replace")

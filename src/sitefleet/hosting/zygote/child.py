@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 import signal
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from sitefleet.hosting.processes.logs import install_marked_output
+from sitefleet.hosting.processes.parents import end_with
 from sitefleet.hosting.servers import workers
 from sitefleet.hosting.zygote.counting import Counter
 from sitefleet.hosting.zygote.limits import enter_cgroup, set_limits
@@ -24,10 +24,8 @@ if TYPE_CHECKING:
     from sitefleet.hosting.zygote.program import Program, Served
     from sitefleet.hosting.zygote.slots import Slots
 
-PR_SET_PDEATHSIG = 1
 #: What a child says by its bell, before its pid: it serves; it has had its number of requests.
 READY, ENOUGH = b"r", b"e"
-_libc = ctypes.CDLL(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +65,7 @@ def _run(birth: Birth, program: Program) -> int:
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != birth.parent:  # it has ended before the kernel was asked
+    if not end_with(birth.parent):
         return 0
     # When the parent is killed its group is, too; who answers a request then is to finish it.
     os.setpgid(0, 0)

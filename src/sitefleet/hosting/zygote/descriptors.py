@@ -7,6 +7,8 @@ import os
 import resource
 from pathlib import Path
 
+from sitefleet.hosting.processes.open_files import raise_limit
+
 #: Numbers below are left to the project, which opens files when it is loaded, and later.
 ROOM = 64
 
@@ -16,7 +18,8 @@ class Descriptors:
 
     def __init__(self, *low: int) -> None:
         self._low = low
-        self._soft, self._hard = raise_limit()
+        self._before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        raise_limit()
         self._base = (
             max((int(path.name) for path in Path("/proc/self/fd").iterdir()), default=0) + ROOM
         )
@@ -42,16 +45,9 @@ class Descriptors:
             os.close(descriptor)
         kept = [fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, 0) for number in (listener, self.bell)]
         os.closerange(self._base, self._highest + 1)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (self._soft, self._hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, self._before)
         return kept[0], kept[1]
 
     def _pipe(self) -> tuple[int, int]:
         read, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         return self.own(read), self.own(write)
-
-
-def raise_limit() -> tuple[int, int]:
-    """Let this process have as many descriptors as it may; return the limits of before."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return soft, hard

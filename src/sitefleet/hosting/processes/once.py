@@ -1,0 +1,57 @@
+"""A command that is run to its end, for what it says."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from sitefleet.exceptions import SiteError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+#: Seconds that a command has: loading a large project takes a few.
+PATIENCE = 60.0
+
+
+async def run_once(  # noqa: PLR0913 - what there is to say of a process, by keyword
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    descriptors: tuple[int, ...] = (),
+    patience: float = PATIENCE,
+    late: str = "",
+) -> tuple[int, str]:
+    """Return the exit status of a command, and all that it has said.
+
+    Raises OSError where it cannot be started; SiteError, which begins with ``late``, where it has
+    not ended after ``patience`` seconds: then it is killed.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env=environment,
+        cwd=cwd,
+        pass_fds=descriptors,
+    )
+    try:
+        said, _ = await asyncio.wait_for(process.communicate(), patience)
+    except TimeoutError:
+        message = f"{late or f'{command[0]} has not ended'} within {patience:.0f} seconds."
+        raise SiteError(message) from None
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()  # else its end is told to a loop that is closed
+    return process.returncode or 0, said.decode(errors="replace")
+
+
+def last_line(said: str) -> str:
+    """Return the last line of what a command has said: that tells what was wrong."""
+    return (said.splitlines() or ["It ended without a word."])[-1]
