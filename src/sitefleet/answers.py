@@ -35,7 +35,7 @@ from sitefleet.resolver import resolver
 from sitefleet.states import State
 
 if TYPE_CHECKING:
-    from django.db import DatabaseError
+    from django.db import Error
     from django.http import HttpRequest
     from django.http.response import HttpResponseBase
 
@@ -50,6 +50,8 @@ LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 RUNSERVER_PORT = "8000"
 #: Sites that the page for an unknown host lists in DEBUG.
 LISTED = 50
+#: Seconds that are named where the database does not answer, as routers do for a process.
+RETRY_SOON = 5
 
 
 class PermanentRedirectKeepingMethod(HttpResponsePermanentRedirect):
@@ -106,7 +108,20 @@ def unknown_host(request: HttpRequest) -> HttpResponse:
     return _page(request, "unknown_host", 404, context)
 
 
-def unmigrated(request: HttpRequest, error: DatabaseError) -> HttpResponse:
+def without_database(request: HttpRequest, error: Error) -> HttpResponse:
+    """Answer 503 where the database of sites is away; any other ``error``: see `unmigrated`."""
+    connection = site_connection()
+    # No connection is made for this: who waits has waited for one already.
+    if connection.connection is not None and connection.is_usable():
+        return unmigrated(request, error)
+    raw, reason = raw_host(request), " ".join(str(error).split())
+    logger.error("503 for %r, the database does not answer: %s", raw, reason)
+    page = _page(request, "no_database", 503, {"reason": reason, "debug": settings.DEBUG})
+    page["Retry-After"] = str(RETRY_SOON)
+    return page
+
+
+def unmigrated(request: HttpRequest, error: Error) -> HttpResponse:
     """Answer 503 where there are no tables yet, with the command; raise any other ``error``.
 
     In DEBUG only: elsewhere whoever watches the errors is to hear of it.

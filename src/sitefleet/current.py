@@ -33,6 +33,9 @@ F = TypeVar("F", bound="Callable[..., Any]")
 T = TypeVar("T")
 
 current_state: ContextVar[State | None] = ContextVar("sitefleet_current_site", default=None)
+#: Where who calls the application finds the id of the site that has answered: in the environ of
+#: WSGI, or the scope of ASGI.
+SERVED = "sitefleet.site_id"
 
 
 def active_site_id() -> int | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -43,15 +42,6 @@ def is_asking() -> bool:
 def site_connection() -> BaseDatabaseWrapper:
     """Return this thread's connection to the database that sites are read from."""
     return connections[router.db_for_read(SiteConfig)]
-
-
-def in_event_loop() -> bool:
-    """Tell whether this is code of an event loop, which must not wait for a database."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
 
 
 def is_in_memory(connection: Any) -> bool:

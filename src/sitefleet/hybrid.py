@@ -1,7 +1,8 @@
-"""What all middleware here has in common: it works under WSGI and ASGI, as Django describes it."""
+"""For code that works under WSGI and ASGI, as Django describes it: all middleware here does."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
@@ -11,6 +12,15 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest
     from django.http.response import HttpResponseBase
+
+
+def in_event_loop() -> bool:
+    """Tell whether this is code of an event loop, which must not wait for a database."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 class HybridMiddleware:

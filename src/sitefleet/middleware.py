@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from asgiref.sync import async_to_sync, sync_to_async
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import Error
 from django.http.request import split_domain_port
 from django.urls import set_urlconf
 
 from sitefleet import answers
 from sitefleet.conf import get_conf
-from sitefleet.current import SiteSteps, active_site_id, current_state, override_site
+from sitefleet.current import SERVED, SiteSteps, active_site_id, current_state, override_site
 from sitefleet.exceptions import InvalidHost
 from sitefleet.generators import drive_body, is_produced
 from sitefleet.hybrid import HybridMiddleware
@@ -84,6 +84,7 @@ class SiteMiddleware(HybridMiddleware):
 
     def _serve(self, request: Any, frame: State) -> HttpResponseBase:
         request.site = frame[3]
+        getattr(request, "scope", request.META)[SERVED] = frame[0]
         outer = current_state.get()
         current_state.set((*frame,))  # another each time: what was never left goes by it
         try:
@@ -100,6 +101,7 @@ class SiteMiddleware(HybridMiddleware):
 
     async def _serve_async(self, request: Any, frame: State) -> HttpResponseBase:
         request.site = frame[3]
+        getattr(request, "scope", request.META)[SERVED] = frame[0]
         outer = current_state.get()
         current_state.set((*frame,))  # another each time: what was never left goes by it
         try:
@@ -128,11 +130,11 @@ class SiteMiddleware(HybridMiddleware):
         raw = answers.raw_host(request)
         try:
             match = find_match(raw, request.path_info)
+            response = answers.instead_of_site(request, match)
         except InvalidHost as error:
             return answers.malformed_host(request, error)
-        except DatabaseError as error:
-            return answers.unmigrated(request, error)
-        response = answers.instead_of_site(request, match)
+        except Error as error:
+            return answers.without_database(request, error)
         if response is not None or match is None:
             return cast("HttpResponseBase", response)
         # The gate lets through what Django reads out of the header, in Django's spelling.

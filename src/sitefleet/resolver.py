@@ -19,14 +19,15 @@ from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.contrib.sites import models as django_sites
-from django.db import DatabaseError, connections, transaction
+from django.db import Error, connections, transaction
 from django.db.models.functions import Coalesce
 
 from sitefleet import hosts
 from sitefleet.conf import get_conf, process_site_id
 from sitefleet.current import current_state
-from sitefleet.databases import asking, in_event_loop, is_asking, is_in_memory, site_connection
+from sitefleet.databases import asking, is_asking, is_in_memory, site_connection
 from sitefleet.environments import get_environment
+from sitefleet.hybrid import in_event_loop
 from sitefleet.memory import NEVER_READ, Memory, View, Views
 from sitefleet.pipeline import UNKNOWN, Entry, decide, look_up, present_bare, steps_for
 from sitefleet.presented import shown
@@ -222,7 +223,7 @@ class Resolver:
         now, news = monotonic(), self._news
         try:
             token = read_generation(connection)
-        except DatabaseError as error:
+        except Error as error:
             if self._memory.token is NEVER_READ:
                 raise
             logger.warning("Sites are served from memory, the database did not answer: %s", error)
@@ -293,8 +294,7 @@ class Resolver:
         with asking():
             rows = look_up(steps, environment, connection)
         entry = decide(host, steps, rows, environment, memory.stored)[0]
-        own = process_site_id()
-        return entry if own is None else entry.only(own)
+        return entry if (own := process_site_id()) is None else entry.only(own)
 
 
 resolver = Resolver()

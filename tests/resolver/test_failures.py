@@ -6,7 +6,7 @@ import pytest
 from django.conf import settings
 from django.contrib.sites import models as django_sites
 from django.contrib.sites.models import Site
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, InterfaceError, transaction
 from django.db.backends.utils import CursorWrapper
 from django.test import override_settings
 
@@ -17,10 +17,10 @@ from tests.resolver.asking import domain_of, found
 
 @pytest.fixture
 def broken(monkeypatch):
-    def break_database():
+    def break_database(kind=DatabaseError):
         def refuse(self, *args):
             message = "no connection"
-            raise DatabaseError(message)
+            raise kind(message)
 
         monkeypatch.setattr(CursorWrapper, "execute", refuse)
 
@@ -40,6 +40,13 @@ def test_known_sites_are_served_from_memory_while_the_database_is_away(
     assert "served from memory" in caplog.text
     monkeypatch.undo()
     resolver.announced()
+    assert found("one.example.org") == file_site.pk
+
+
+def test_they_are_too_where_the_connection_has_broken(file_site, clock, broken):
+    found("one.example.org")
+    broken(InterfaceError)  # which is no DatabaseError
+    clock.pass_(1.01)
     assert found("one.example.org") == file_site.pk
 
 

@@ -25,7 +25,7 @@ from django.http.request import split_domain_port
 from django.urls import get_script_prefix, set_script_prefix
 
 from sitefleet import answers
-from sitefleet.current import current_state, get_current_site_id, override_site
+from sitefleet.current import SERVED, current_state, get_current_site_id, override_site
 from sitefleet.persite.websockets import handshakes
 from sitefleet.persite.websockets.watching import Socket, SocketClosed, watch
 from sitefleet.prefixes import mount
@@ -72,6 +72,7 @@ class SiteWebSocketMiddleware:
             if isinstance(found, HttpResponse):
                 await handshakes.refuse(found, scope, receive, send)
                 return
+            scope[SERVED] = found.site.pk
             socket = Socket(handshake, found, receive, send)
             with watch().over(socket), _served(handshake, found), suppress(SocketClosed):
                 await self.app(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 from django.conf import settings
 from django.contrib.sites.models import Site
 from django.core.handlers.asgi import ASGIRequest
-from django.db import DatabaseError, close_old_connections
+from django.db import Error, close_old_connections
 from django.http import HttpResponse, HttpResponseForbidden
 
 from sitefleet import answers, hosts
@@ -50,8 +50,8 @@ def examine(handshake: ASGIRequest) -> Match | HttpResponse:
             resolver.site(match.site.pk)  # for async code, which could not ask for it
     except InvalidHost as error:
         return answers.malformed_host(handshake, error)
-    except DatabaseError as error:
-        return answers.unmigrated(handshake, error)
+    except Error as error:
+        return answers.without_database(handshake, error)
     else:
         return match
     finally:
