@@ -5,6 +5,7 @@ import socket
 
 import pytest
 
+from sitefleet.hosting.proxy.__main__ import loop_factory
 from tests.acceptance.proxies import answering, get, ok, proxying, read_head, until
 
 pytestmark = pytest.mark.acceptance
@@ -155,6 +156,18 @@ async def test_clients_that_wait_for_nothing_make_room():
             await writer.wait_closed()
 
 
+async def test_who_has_just_come_is_not_closed_to_make_room():
+    async with proxying({"shared": answering(ok())}, clients=10, per_instance=5) as proxy:
+        opened = [await asyncio.open_connection("127.0.0.1", proxy.port) for _ in range(10)]
+        await until(lambda: len(proxy.server.clients) == 10)
+        assert await proxy.fetch() == (200, b"hi")
+        await until(lambda: sum(reader.at_eof() for reader, _ in opened) == 5)
+        assert [reader.at_eof() for reader, _ in opened] == [True] * 5 + [False] * 5
+        for _, writer in opened:
+            writer.close()
+            await writer.wait_closed()
+
+
 @pytest.mark.parametrize("drip", [b"X: a\r\n", b"\r\n"], ids=["headers", "empty lines"])
 async def test_a_client_that_never_ends_its_head_is_given_up(drip):
     async with proxying({"shared": answering(ok())}, head=0.6) as proxy, proxy.talk() as talk:
@@ -192,6 +205,48 @@ async def test_a_server_that_takes_no_connection_is_not_waited_for_for_ever():
                 sending = asyncio.create_task(talk.send(upload))
                 assert (await talk.head()).startswith(b"HTTP/1.1 504 ")
                 await asyncio.gather(sending, return_exceptions=True)
+
+
+async def test_who_leaves_unnoticed_costs_nobody_their_time():
+    """Nothing is read of a client whose instance takes nothing, not even that it has left."""
+    async with proxying({"shared": None}, head=0.6) as proxy:
+        with socket.socket(socket.AF_UNIX) as held:
+            held.bind(str(proxy.folder / "shared"))
+            held.listen()
+            proxy.server.routes.shared.patience = 0.3
+            upload = get("/", "a", "Content-Length: 9000000", method="POST") + b"x" * 2_000_000
+            async with proxy.talk() as talk:
+                talk.writer.write(upload)
+                await until(lambda: any(not one._is_reading for one in proxy.server.clients))
+                talk.writer.transport.abort()
+            await until(lambda: not proxy.server.clients)
+        assert (await proxy.ask(b"GET")).startswith(b"HTTP/1.1 408 ")
+
+
+@pytest.mark.parametrize("factory", [None, loop_factory()], ids=["asyncio", "installed"])
+def test_a_long_answer_to_what_was_not_read_arrives_whole(factory):
+    """The loop may tell once that a connection was reset, and much can be left to read then."""
+    body = b"x" * 100_000
+
+    async def refuse():
+        loop = asyncio.get_running_loop()
+        async with proxying({"shared": None}) as proxy, proxy.talk() as talk:
+            with socket.socket(socket.AF_UNIX) as held:
+                held.bind(str(proxy.folder / "shared"))
+                held.listen()
+                held.setblocking(False)
+                head = get("/", "a", "Content-Length: 60000", method="POST")
+                await talk.send(head + b"y" * 60_000)
+                made, _ = await loop.sock_accept(held)
+                with made:
+                    made.recv(100)
+                    made.sendall(b"HTTP/1.1 413 Too Large\r\n\r\n" + body)
+            return await talk.all()
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        answer = runner.run(refuse())
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert answer.endswith(b"\r\n\r\n" + body)
 
 
 async def test_an_idle_connection_is_closed_in_the_end():

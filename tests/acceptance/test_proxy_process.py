@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import socket
-import threading
 import time
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from sitefleet.hosting.processes.memory import private_bytes
 from sitefleet.hosting.processes.sockets import listen
 from sitefleet.hosting.routers import asyncio_
 from sitefleet.hosting.routers.asyncio_ import AsyncioRouter
+from tests.acceptance.load import Load
 from tests.acceptance.routing import Routed, plan_of
 
 pytestmark = pytest.mark.acceptance
@@ -41,38 +41,8 @@ def row(routed):
     return found
 
 
-class Load:
-    """Clients that ask without a pause, a connection for each request; what failed is kept."""
-
-    def __init__(self, routed, host, count=3):
-        self.routed, self.host = routed, host
-        self.failed, self.done, self._ends = [], 0, threading.Event()
-        self._threads = [threading.Thread(target=self._run) for _ in range(count)]
-
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._ends.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _run(self):
-        while not self._ends.is_set():
-            try:
-                answer = self.routed.get(self.host)
-            except (OSError, ValueError) as error:
-                self.failed.append(repr(error))
-            else:
-                self.done += 1
-                if answer.status != 200:
-                    self.failed.append(answer.status)
-
-
 def test_routes_change_at_once_and_without_a_loss(routed):
-    with Load(routed, "one.example.org") as load:
+    with Load(routed, ["one.example.org"]) as load:
         pid = row(routed).pid
         for number in range(3, 13):
             routed.apply(plan_of({**SITES, number: ("new.example.org",)}))
@@ -102,7 +72,7 @@ def test_a_killed_router_is_replaced_and_who_waits_is_answered(routed):
 
 def test_a_router_is_replaced_by_a_new_one_without_a_loss(routed):
     pid = row(routed).pid
-    with Load(routed, "one.example.org") as load:
+    with Load(routed, ["one.example.org"]) as load:
         routed.run(routed.router.reload())
         before = load.done
         while load.done < before + 20 and not load.failed:

@@ -5,7 +5,6 @@ import hashlib
 import os
 import shutil
 import signal
-import threading
 import time
 from contextlib import ExitStack
 from importlib import import_module
@@ -15,6 +14,7 @@ import pytest
 from sitefleet.exceptions import SiteError
 from sitefleet.hosting.routers import programs
 from tests.acceptance.demo import free_port
+from tests.acceptance.load import Load
 from tests.acceptance.routing import PAUSE, PIECES, Routed, plan_of, read_answer
 
 pytestmark = pytest.mark.acceptance
@@ -291,38 +291,6 @@ def test_what_is_answered_well_is_no_line_in_the_log(routed):
 
 
 # Changes
-
-
-class Load:
-    """Requests one after another in some threads, until it is stopped."""
-
-    def __init__(self, routed, hosts, threads=4):
-        self.routed, self.hosts = routed, hosts
-        self.done, self.failed = 0, []
-        self.stopping = threading.Event()
-        self.threads = [threading.Thread(target=self.ask) for _ in range(threads)]
-
-    def ask(self):
-        while not self.stopping.is_set():
-            for host in self.hosts:
-                try:
-                    answer = self.routed.get(host, method="POST", body=b"x" * 500)
-                    good = answer.status == 200 and answer.told["length"] == 500
-                except (OSError, ValueError) as error:
-                    answer, good = error, False
-                self.done += 1
-                if not good:
-                    self.failed.append((host, answer))
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stopping.set()
-        for thread in self.threads:
-            thread.join()
 
 
 @pytest.mark.parametrize("name", ROUTERS)

@@ -6,6 +6,7 @@ from unittest.mock import Mock
 import pytest
 
 from sitefleet.hosting.proxy.client import FIRST, MOST_AHEAD, Client
+from sitefleet.hosting.proxy.server import Server
 from sitefleet.hosting.proxy.state import Limits, Stage, State
 from tests.hosting.proxy_heads import head
 
@@ -82,6 +83,36 @@ def test_a_client_that_takes_something_in_time_is_kept(client, clock):
         client.resume_writing()
     pass_time(client, clock, 100)
     client.transport.abort.assert_not_called()
+
+
+@pytest.mark.parametrize("stage", list(Stage))
+def test_a_client_that_says_no_more_has_its_time_to_take_the_rest(client, clock, stage):
+    upstream = ask(client)
+    client.stage = stage
+    client.transport.get_write_buffer_size.return_value = 1
+    client.eof_received()
+    upstream.close.assert_called_once()
+    pass_time(client, clock, 60)
+    client.transport.abort.assert_not_called()
+    pass_time(client, clock, 1)
+    client.transport.abort.assert_called_once()
+
+
+def test_a_client_that_has_left_unnoticed_can_be_given_up(client, clock):
+    client.transport.write_eof.side_effect = OSError("Transport endpoint is not connected")
+    client.data_received(b"GET")
+    pass_time(client, clock, 11)
+    client.transport.write_eof.assert_called_once()
+    assert client.stage is Stage.CLOSING
+
+
+async def test_what_goes_wrong_with_one_client_does_not_stop_the_time_of_all():
+    server = Server(Mock())
+    server.clients.add(Mock(check=Mock(side_effect=OSError)))
+    with pytest.raises(OSError):  # noqa: PT011 - the one above
+        server._tick()
+    assert not server._clock.cancelled()
+    server._clock.cancel()
 
 
 def test_an_instance_gets_no_more_time_by_what_its_client_sends(client, clock):

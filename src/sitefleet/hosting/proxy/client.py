@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sitefleet.hosting.proxy.bodies import BadChunk, Chunks, Sized
@@ -39,10 +40,10 @@ class Client(Connection):
         "_has_begun",
         "_is_new",
         "_on_gone",
-        "_since",
         "_upstream",
         "peer",
         "request",
+        "since",
         "stage",
     )
 
@@ -62,7 +63,8 @@ class Client(Connection):
         """What came and was not looked at yet."""
         self._busy = self._has_begun = False
         self._is_new = True
-        self._since = self._active = state.now()
+        self.since = self._active = state.now()
+        """Since when it waits for a request, for the rest of its head, or to be closed."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -78,7 +80,7 @@ class Client(Connection):
 
     def eof_received(self) -> None:
         # Nothing tells a client that shuts down its side from one that has left.
-        self._drop_upstream()
+        self.cut()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._drop_upstream()
@@ -96,7 +98,7 @@ class Client(Connection):
         if self._upstream is not None:
             self._upstream.resume()
         elif self.stage is Stage.HEAD:
-            self._since = self._state.now()
+            self.since = self._state.now()
             self.read_on()
         self._advance()
 
@@ -119,7 +121,7 @@ class Client(Connection):
         self.request = None
         if keep_alive:
             self.stage = Stage.HEAD
-            self._since = self._state.now()
+            self.since = self._state.now()
             self.read_on()
             self._advance()
         elif is_whole:
@@ -131,7 +133,7 @@ class Client(Connection):
         """Close it; a response that is not complete is seen to be so."""
         self._drop_upstream()
         self.stage = Stage.CLOSING
-        self._since = self._state.now()
+        self.since = self._state.now()
         self.transport.close()
 
     def begin_tunnel(self) -> None:
@@ -148,7 +150,7 @@ class Client(Connection):
     def check(self, now: float) -> None:
         """Give up on a client that takes too long."""
         limits = self._state.limits
-        waited = now - self._since
+        waited = now - self.since
         if self.stage is Stage.CLOSING:
             is_sent = not self.transport.get_write_buffer_size()
             if waited > (limits.linger if is_sent else limits.stalled):
@@ -230,7 +232,7 @@ class Client(Connection):
         if not head:
             if self._buffer and not self._has_begun:
                 self._has_begun = True
-                self._since = self._state.now()
+                self.since = self._state.now()
             return False
         self.request = request = parse_request(head)
         self._has_begun = self._is_new = False
@@ -283,11 +285,12 @@ class Client(Connection):
     def _linger(self) -> None:
         # Closing at once, with data unread, would take the response away from the client.
         self.stage = Stage.CLOSING
-        self._since = self._state.now()
+        self.since = self._state.now()
         self._buffer = b""
         self.read_on()
         if not self.transport.is_closing():
-            self.transport.write_eof()
+            with suppress(OSError):  # it has left: asyncio tells of that when it reads on
+                self.transport.write_eof()
 
     def _drop_upstream(self) -> None:
         upstream, self._upstream = self._upstream, None

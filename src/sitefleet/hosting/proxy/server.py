@@ -97,13 +97,18 @@ class Server(State):
             del self._coming[client]
 
     def _make_room(self) -> None:
-        """Close connections that wait for another request; others wait in the backlog."""
+        """Close connections that wait for a request, those that have waited longest.
+
+        Others wait in the backlog.
+        """
         self._accept_off()
-        idle = [client for client in self.clients if client.is_idle]
+        idle = sorted((one for one in self.clients if one.is_idle), key=lambda one: one.since)
         for client in idle[: max(1, len(idle) // 2)]:
             client.cut()
 
     def _tick(self) -> None:
+        # First: what goes wrong with one of them must not stop the time of all.
+        self._clock = self.loop.call_later(EVERY, self._tick)
         now = self.now()
         for client in list(self.clients):
             client.check(now)
@@ -112,4 +117,3 @@ class Server(State):
                 self._accept_on()
             else:
                 self._make_room()
-        self._clock = self.loop.call_later(EVERY, self._tick)

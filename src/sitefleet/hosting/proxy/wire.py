@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from sitefleet.hosting.proxy.routes import Target
 
 READ = 64 * 1024
+#: Times that this is read in one turn of the loop; then others get theirs.
+READS = 4
 MOST_UNSENT = 64 * 1024
 #: Seconds before another try when the backlog of an instance is full.
 PAUSE = 0.05
@@ -166,14 +168,20 @@ class Wire:
 
     def _on_readable(self) -> None:
         assert self._socket is not None  # noqa: S101 - for the type
-        try:
-            data = self._socket.recv(READ)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            self._owner.on_end(error)
-            return
-        if data:
+        for _ in range(READS):
+            try:
+                data = self._socket.recv(READ)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._owner.on_end(error)
+                return
+            if not data:
+                self._owner.on_end(None)
+                return
             self._owner.on_data(data)
-        else:
-            self._owner.on_end(None)
+            if not self._is_read:
+                return
+        # A connection that was reset is told by uvloop once: another time when it is asked again.
+        self.pause()
+        self.resume()
