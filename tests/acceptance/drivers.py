@@ -4,7 +4,7 @@ import asyncio
 import http.client
 import json
 import socket
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,13 +33,13 @@ class Running:
 
     def ask_now(self, key, path, slug, headers):
         connection = http.client.HTTPConnection(f"{slug}.localhost:8000", timeout=20)
-        connection.sock = socket.socket(socket.AF_UNIX)
-        connection.sock.settimeout(20)
-        connection.sock.connect(str(self.context.run_dir.socket(key)))
-        connection.request("GET", path, headers=headers)
-        answer = connection.getresponse()
-        body = answer.read()
-        connection.close()
+        with closing(connection):
+            connection.sock = socket.socket(socket.AF_UNIX)
+            connection.sock.settimeout(20)
+            connection.sock.connect(str(self.context.run_dir.socket(key)))
+            connection.request("GET", path, headers=headers)
+            answer = connection.getresponse()
+            body = answer.read()
         return answer.status, json.loads(body) if answer.status == 200 else body.decode()
 
     async def row(self, key):
@@ -105,14 +105,15 @@ class Load:
 
     async def __aexit__(self, *_):
         self.task.cancel()
-        await asyncio.wait((self.task,))
+        with suppress(asyncio.CancelledError):
+            await self.task
 
     async def run(self):
         while True:
             for key, slug in self.targets:
                 try:
                     status, answer = await self.fleet.ask(key, slug=slug)
-                except OSError as error:
+                except (OSError, http.client.HTTPException) as error:  # an answer cut short, too
                     status, answer = 0, repr(error)
                 (self.answers if status == 200 else self.failures).append((key, answer))
 

@@ -61,7 +61,9 @@ def ask_over_tcp(fleet, key, path, slug, headers):
     connection = http.client.HTTPConnection(host, int(port), timeout=20)
     connection.request("GET", path, headers={"Host": f"{slug}.localhost:8000", **headers})
     answer = connection.getresponse()
-    return answer.status, json.loads(answer.read())
+    found = answer.status, json.loads(answer.read())
+    connection.close()
+    return found
 
 
 @every_server

@@ -50,10 +50,13 @@ class Database:
         }
 
     def sql(self, statement, *values):
-        words = {"host": str(self.server.folder), "dbname": "fleet", "user": "app"}
-        with closing(psycopg.connect(**words, password=PASSWORD, autocommit=True)) as connection:
+        with closing(self.connect()) as connection:
             found = connection.execute(statement, values or None)
             return found.fetchall() if found.description else None
+
+    def connect(self):
+        words = {"host": str(self.server.folder), "dbname": "fleet", "user": "app"}
+        return psycopg.connect(**words, password=PASSWORD, autocommit=True)
 
     def stop(self):
         run(program("pg_ctl"), "-D", str(self.data), "-m", "immediate", "-w", "stop")
@@ -222,18 +225,22 @@ def test_options_changed_by_the_orm_and_by_raw_sql_are_used_without_a_restart(
     assert wait_for(lambda: one.workers(emperor) == 5)
     one.options(workers=2, threads=3)
     assert wait_for(lambda: one.workers(emperor) == 2)
-    # Processes with threads do not end well: see ONE_THREAD.
+    # Processes with threads do not end well: see NUMBERS in uwsgi/ini.py.
     assert [len(worker["cores"]) for worker in one.stats(emperor)["workers"]] == [1, 1]
 
 
 @one_build
 def test_two_edits_within_a_second_are_two(emperor, one):
     one.get(emperor)
-    for workers in (3, 1, 4):
-        one.options(workers=workers)
-        before = time.monotonic()
-        one.vassal(emperor)  # it looks
-        assert time.monotonic() - before < 0.9
+    for _ in range(20):  # until they are that close together
+        paces = []
+        for workers in (3, 1, 4):
+            before = time.monotonic()
+            one.options(workers=workers)
+            one.vassal(emperor)  # it looks
+            paces.append(time.monotonic() - before)
+        if max(paces) < 0.9:
+            break
     assert wait_for(lambda: one.workers(emperor) == 4)
 
 
@@ -296,6 +303,23 @@ def test_no_row_stops_all_but_no_table_and_no_database_stop_none(emperor, databa
     assert wait_for(lambda: not emperor.run(emperor.driver._vassals()), 15)
     database.sql(MODES)
     assert one.answer(emperor)["SITE_ID"] == one.id
+
+
+@one_build
+def test_a_table_that_is_locked_holds_up_neither_the_emperor_nor_who_asks_it(
+    emperor, database, one, two
+):
+    """As a migration may lock it, for minutes."""
+    before = two.vassal(emperor)["id"]
+    two.options(idle=20)
+    assert wait_for(lambda: two.vassal(emperor)["id"] != before)  # another one, which is idle
+    pid = one.master(emperor)
+    with closing(database.connect()) as migrating:
+        migrating.execute("BEGIN; LOCK TABLE sitefleet_siteconfig")
+        for _ in range(3):
+            assert one.vassal(emperor)["pid"] == pid  # it looks, and says so all the same
+        assert (one.state(emperor), two.state(emperor)) == ("running", "idle")
+    assert one.master(emperor) == pid
 
 
 BROKEN = (

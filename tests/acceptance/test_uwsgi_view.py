@@ -53,7 +53,8 @@ def test_view_and_trigger_work_in_any_schema_and_go_with_the_migration(schema):
     sql(update, json.dumps({"workers": 5, "timeout": 7, "idle": "x"}), site.pk)
     config, epoch = row(view, site)
     sql('SET search_path = "My fleet"')
-    assert config == f"env = SITE_ID={site.pk}\nworkers = 5\nharakiri = 7\n"
+    numbers = "workers = 5\nharakiri = 7\nworker-reload-mercy = 7\n"
+    assert config == f"env = SITE_ID={site.pk}\n{numbers}"
     assert epoch > before
     call_command("migrate", "sitefleet", "0003", verbosity=0)
     assert emperor.describe()["view"] == ""

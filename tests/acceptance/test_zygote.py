@@ -50,6 +50,8 @@ def forked(site_id, **kwargs):
     if sabotage.exists():
         print("sabotaged", flush=True)
         os._exit(9)
+    if (BASE_DIR / f"hangs-{site_id}").exists():
+        time.sleep(3600)
     if (BASE_DIR / f"raises-{site_id}").exists():
         raise SystemExit("this site does not start")
 

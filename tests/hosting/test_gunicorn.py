@@ -145,13 +145,13 @@ def test_granian_is_told_what_it_knows_of_our_options():
     assert not any(word.startswith("--blocking-threads") for word in asgi)
 
 
-async def test_lines_of_the_settings_that_change_count_for_servers_that_run(monkeypatch):
+async def test_lines_of_the_settings_that_change_count_for_servers_that_run(monkeypatch, tmp_path):
     ran = []
 
     async def run(name):
         ran.append(name)
 
-    driver = GunicornDriver(None)
+    driver = GunicornDriver(Context(None, RunDir(tmp_path), None, None))
     monkeypatch.setattr(driver, "_run", run)
     for raw in ({}, {}, {"gunicorn": "backlog = 64"}):
         await driver.apply(make_plan(fleet(site(1), serving={"driver": "gunicorn", "raw": raw})))

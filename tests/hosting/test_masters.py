@@ -8,12 +8,13 @@ from types import SimpleNamespace
 
 import pytest
 
+from sitefleet.exceptions import SiteError
 from sitefleet.hosting.drivers.gunicorn import GunicornDriver
 from sitefleet.hosting.drivers.shared import SharedDriver
 from sitefleet.hosting.planning.plan import make_plan
 from sitefleet.hosting.processes.run_dir import RunDir
-from sitefleet.hosting.servers import masters
-from sitefleet.hosting.servers.masters import Master
+from sitefleet.hosting.servers import granian, masters
+from sitefleet.hosting.servers.masters import Master, Server
 from tests.hosting.fleets import fleet, site
 
 
@@ -21,9 +22,12 @@ class FakeServer:
     """Comes up, or does not."""
 
     comes_up = True
+    is_ready = False
 
     def __init__(self, *_):
-        self.process = SimpleNamespace(is_running=False, failures=masters.HOPELESS, restarts=0)
+        self.process = SimpleNamespace(
+            pid=None, is_running=False, failures=masters.HOPELESS, restarts=0
+        )
 
     async def start(self):
         return self.comes_up
@@ -74,6 +78,18 @@ async def test_a_server_that_does_not_come_up_leaves_the_file_of_the_one_that_ru
     assert await run_with("one") == ["one"]  # a reload: it is that of both
     monkeypatch.setattr(FakeServer, "comes_up", True)
     assert await run_with("three") == ["three"]
+
+
+async def test_a_first_server_that_comes_up_late_is_no_failure_by_then(master, monkeypatch):
+    monkeypatch.setattr(FakeServer, "comes_up", False)
+    await run(master)
+    status = master.status()
+    assert (status.state, status.note) == ("failing", "It does not come up: see its log.")
+    monkeypatch.setattr(FakeServer, "is_ready", True)
+    status = master.status()
+    assert (status.state, status.note) == ("running", "")
+    await run(master)  # another one, which does not
+    assert master.status().note.startswith("What ran before goes on")
 
 
 async def test_who_waits_for_a_server_that_only_ends_is_answered_without_a_thread(master, listener):
@@ -138,6 +154,29 @@ DRIVERS = {
 }
 
 
+async def test_a_server_that_there_is_no_process_for_leaves_what_runs_and_keeps_nothing_open(
+    master, context, monkeypatch
+):
+    class Broken:
+        is_running, restarts = False, 0
+
+        async def start(self):
+            raise OSError(11, "Resource temporarily unavailable")
+
+        async def stop(self, _patience):
+            pass
+
+    await run(master)
+    before, files = master.server, set(os.listdir("/proc/self/fd"))  # noqa: PTH208 - open files
+    monkeypatch.setattr(masters, "Server", Server)
+    context.process = lambda *_, **__: Broken()
+    with pytest.raises(OSError, match="temporarily unavailable"):
+        await run(master)
+    assert master.server is before
+    await asyncio.wait(master._ending)
+    assert set(os.listdir("/proc/self/fd")) <= files  # noqa: PTH208 - as above
+
+
 @pytest.mark.parametrize("name", sorted(DRIVERS))
 async def test_what_has_come_up_is_not_started_again_because_another_could_not_be(
     name, context, monkeypatch
@@ -154,7 +193,30 @@ async def test_what_has_come_up_is_not_started_again_because_another_could_not_b
     plan = make_plan(fleet(*sites, serving={"driver": "gunicorn"}, has_asgi=True))
     with pytest.raises(OSError, match="no space left"):
         await driver.apply(plan)
+    assert len(await driver.status()) == 2  # it is not done, and is there
     await driver.apply(plan)
     await driver.apply(plan)
     assert len(ran) == 3
     assert ran[2] == ran[0] != ran[1]
+
+
+async def test_arguments_that_cannot_be_read_are_refused_and_what_runs_goes_on(
+    context, monkeypatch
+):
+    monkeypatch.setattr(granian, "check_version", lambda: None)
+    driver, ran = SharedDriver(context), []
+
+    async def run(name):
+        ran.append(name)
+
+    monkeypatch.setattr(driver, "_run", run)
+
+    def plan(raw):
+        return make_plan(fleet(site(1), serving={"server": "granian", "raw": {"granian": raw}}))
+
+    await driver.apply(plan("--log"))
+    with pytest.raises(SiteError, match=r"\['granian'\] cannot be read: No closing quotation"):
+        await driver.apply(plan("--log '"))
+    await driver.reload()
+    assert ran == ["shared", "shared"]
+    assert [row.instance for row in await driver.status()] == ["shared"]

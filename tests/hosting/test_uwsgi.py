@@ -4,6 +4,7 @@ import asyncio
 import socket
 import struct
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,8 +15,10 @@ from sitefleet.hosting.drivers import uwsgi
 from sitefleet.hosting.planning.fleet import Serving, Site
 from sitefleet.hosting.planning.options import Options
 from sitefleet.hosting.planning.plan import SHARED_ASGI, Fleet, make_plan
+from sitefleet.hosting.planning.settings import parse_bind
 from sitefleet.hosting.uwsgi import files, ini, query, talk
-from sitefleet.hosting.uwsgi.addresses import wait_in_line
+from sitefleet.hosting.uwsgi.addresses import wait_in_line, wake
+from sitefleet.hosting.uwsgi.fastrouter import Fastrouter
 from sitefleet.hosting.uwsgi.program import Program, check_binary, read_plugins
 from sitefleet.hosting.uwsgi.quiet import is_banner
 from sitefleet.hosting.uwsgi.texts import Texts
@@ -82,6 +85,7 @@ def test_a_site_has_its_own_lines_after_the_common_ones():
     text = ini.vassal(2, PLACES, options, [("env", "FLAVOUR=mild")])
     assert lines(text)[1] == "include = /run/etc/vassal.ini"
     assert {"env = SITE_ID=2", "workers = 5", "harakiri = 7", "prio = 3"} <= set(lines(text))
+    assert "worker-reload-mercy = 7" in lines(text)  # what ends has as long for its requests
     assert text.endswith("env = FLAVOUR=mild\n")
 
 
@@ -207,18 +211,18 @@ def test_a_line_waits_until_those_before_it_are_accepted():
     assert served == [b""]
 
 
-def texts(**program):
+def texts(root="/run", variables=(), **program):
     folder = Path("/run")
     said = []
     context = SimpleNamespace(
         run_dir=SimpleNamespace(files=folder / "etc", sockets=folder / "s"),
-        project=SimpleNamespace(root=folder, variables=dict),
+        project=SimpleNamespace(root=Path(root), variables=lambda: dict(variables)),
         sockets=SimpleNamespace(tcp=False),
         say=said.append,
     )
     given = {"built_in": frozenset({"python", "emperor_pg"}), "loadable": frozenset(), **program}
     project = {"home": "", "paths": [], "version": "3.12.1", "password": "secret"}
-    project |= {"view": "public.v", "parameters": {"dbname": "fleet"}}
+    project |= {"view": "public.v", "parameters": {"dbname": "fleet"}, "role": "it's"}
     return Texts(context, Program("uwsgi", **given), project, "unix:/run/s/{}.sock".format), said
 
 
@@ -233,10 +237,32 @@ def test_configurations_can_be_shown_and_have_no_password():
     assert set(shown) == {"uwsgi/vassal.ini", "uwsgi/emperor.ini"}
     assert "passfile='/run/etc/uwsgi/pgpass'" in shown["uwsgi/emperor.ini"]
     assert "secret" not in "".join(shown.values())
+    assert "set_config('role', U&'it\\+000027s', true); " in shown["uwsgi/emperor.ini"]
     made, _ = texts(version="2.0.31", built_in=frozenset({"python"}))
     shown = made.render(fleet_with())
     assert "env = SITE_ID=2" in shown["uwsgi/vassals/site-2.ini"]
     assert shown["uwsgi/vassals/site-2.ini.socket"] == "/run/s/site-2.sock\n"
+
+
+def test_a_folder_that_uwsgi_cannot_be_told_is_an_error_that_says_so():
+    made, _ = texts(root="/srv/50%", version="2.0.31")
+    with pytest.raises(SiteError, match="/srv/50%"):
+        made.render(fleet_with())
+
+
+@pytest.mark.parametrize(("value", "line"), [("hot", "FLAVOUR=hot"), ("50%", "FLAVOUR=mild")])
+def test_a_value_that_cannot_be_written_counts_as_not_given(value, line):
+    made, _ = texts(variables={"FLAVOUR": "mild"}, version="2.0.31", built_in=frozenset())
+    plan = fleet_with(options=Options(environment={"FLAVOUR": value}))
+    fleet = replace(plan.fleet, serving=replace(plan.fleet.serving, environment=("FLAVOUR",)))
+    ((text, _),) = made.vassals(replace(plan, fleet=fleet)).values()
+    assert f"env = {line}" in lines(text)
+
+
+def test_a_vassal_has_one_thread_whatever_its_site_says():
+    made, _ = texts(version="2.0.31", built_in=frozenset({"python"}))
+    shown = made.render(fleet_with(options=Options(threads=4)))
+    assert not [line for line in lines("".join(shown.values())) if line.startswith("threads")]
 
 
 def test_threads_that_uwsgi_cannot_have_are_told_once():
@@ -267,3 +293,40 @@ def test_a_vassal_that_ends_is_not_one_that_can_be_led_to(monkeypatch):
     context = SimpleNamespace(run_dir=run_dir, sockets=SimpleNamespace(tcp=False))
     found = asyncio.run(uwsgi.UwsgiDriver(context)._wait(fleet_with()))
     assert found["site-2"]["cursed"] == 0
+
+
+def bind(address):
+    with socket.socket() as made:
+        made.bind(address)
+
+
+def test_the_port_of_a_site_is_taken_by_the_emperor_alone(tmp_path):
+    run_dir = SimpleNamespace(files=tmp_path, sockets=tmp_path, socket=tmp_path.joinpath)
+    context = SimpleNamespace(run_dir=run_dir, sockets=SimpleNamespace(tcp=True))
+    driver = uwsgi.UwsgiDriver(context)
+    address = parse_bind(driver.address("site-2"))
+    assert parse_bind(driver.address("site-2")) == address
+    with pytest.raises(OSError, match="in use"):
+        bind(address)
+    with socket.socket() as emperor:
+        emperor.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        emperor.bind(address)
+        emperor.listen()
+        asyncio.run(wake(f"{address[0]}:{address[1]}"))
+        emperor.accept()[0].close()
+    asyncio.run(driver.stop())
+    asyncio.run(wake(f"{address[0]}:{address[1]}"))  # nobody listens
+    assert driver._ports == {}
+
+
+def test_a_fastrouter_that_does_not_answer_is_not_one_that_is_full(tmp_path):
+    said = []
+    run_dir = SimpleNamespace(socket=tmp_path.joinpath)
+    router = Fastrouter(SimpleNamespace(run_dir=run_dir, say=said.append), tmp_path)
+    router.process = object()
+    with pytest.raises(FileNotFoundError):  # the supervisor tries again
+        asyncio.run(router.lead({"two.example": "/s"}))
+    router.led = {"two.example": "/s"}
+    with pytest.raises(FileNotFoundError):
+        asyncio.run(router.lead({}))
+    assert (said, router.led) == ([], {"two.example": "/s"})

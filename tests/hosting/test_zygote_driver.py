@@ -17,13 +17,14 @@ class FakeHandle:
     """A parent that has loaded the project at once."""
 
     why, longest_timeout = "", 0
+    can_start = True
 
     def __init__(self, _context, group, _environment, arguments):
         self.group, self.arguments, self.served = group, list(arguments), {}
         self.has_ended = False
 
     async def start(self):
-        return True
+        return self.can_start
 
     async def settled(self, _seconds):
         return True
@@ -73,6 +74,22 @@ async def test_a_parent_is_replaced_when_it_is_started_otherwise_and_then_alone(
     assert set(made[-1].served) == {"site-1", "site-2"}
     await driver.stop()
     assert all(handle.has_ended for handle in made)
+
+
+async def test_a_parent_that_could_not_be_started_is_started_when_that_is_tried_again(
+    made, monkeypatch
+):
+    driver = ZygoteDriver(SimpleNamespace(say=print))
+    own = site(2, options={"environment": {"FLAVOUR": "salt"}})
+    both = make_plan(fleet(site(1), own))
+    await driver.apply(make_plan(fleet(site(1))))
+    with monkeypatch.context() as patch:
+        patch.setattr(FakeHandle, "can_start", False)
+        with pytest.raises(OSError, match="1 of 2 parents cannot be started"):
+            await driver.apply(both)
+    await driver.apply(both)
+    assert [set(handle.served) for handle in made] == [{"site-1"}, set(), {"site-2"}]
+    await driver.stop()
 
 
 async def test_a_parent_that_cannot_be_started_keeps_nothing_open(tmp_path):

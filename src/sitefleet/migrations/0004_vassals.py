@@ -27,11 +27,12 @@ if TYPE_CHECKING:
     from django.apps.registry import Apps
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
-#: Option of ours, of uWSGI, and its limits: as in `sitefleet.hosting.planning.options`.
+#: Option of ours, of uWSGI, and its limits: as in `sitefleet.hosting.planning.options`. Not
+#: ``threads``, see `sitefleet.hosting.uwsgi.ini`.
 NUMBERS = (
     ("workers", "workers", 1, 64),
-    ("threads", "threads", 1, 64),
     ("timeout", "harakiri", 1, 86_400),
+    ("timeout", "worker-reload-mercy", 1, 86_400),
     ("max_requests", "max-requests", 0, 10_000_000),
     ("memory_limit", "reload-on-rss", 0, 1_048_576),
     ("idle", "idle", 0, 86_400),

@@ -16,6 +16,7 @@ from django.urls import get_resolver
 from django.utils.module_loading import import_string
 
 from sitefleet.hosting.servers.variables import STRICT
+from sitefleet.serving.counting import count_asgi, count_wsgi
 from sitefleet.serving.forwarded import believe_asgi, believe_wsgi
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def load_wsgi() -> Callable[..., Any]:
     Raises ImproperlyConfigured, and whatever the project raises when it is imported.
     """
     _load_project()
-    application = believe_wsgi(get_internal_wsgi_application())
+    application = believe_wsgi(count_wsgi(get_internal_wsgi_application()))
     return StaticFilesHandler(application) if _serves_static_files() else application  # type: ignore[arg-type]
 
 
@@ -37,7 +38,8 @@ def load_asgi() -> Callable[..., Any]:
     """Return what ``ASGI_APPLICATION`` names, or Django's own application: see `load_wsgi`."""
     _load_project()
     path = getattr(settings, "ASGI_APPLICATION", None)
-    application: Any = believe_asgi(_import(path) if path else get_asgi_application())
+    own = _import(path) if path else get_asgi_application()
+    application: Any = believe_asgi(count_asgi(own))
     return ASGIStaticFilesHandler(application) if _serves_static_files() else application
 
 

@@ -6,7 +6,7 @@ import asyncio
 import io
 import signal
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urljoin, urlsplit
@@ -14,7 +14,7 @@ from urllib.parse import unquote_to_bytes, urljoin, urlsplit
 from asgiref.sync import async_to_sync
 from django.conf import settings
 
-from sitefleet.databases import in_event_loop
+from sitefleet.hybrid import in_event_loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -155,8 +155,17 @@ def _in_loop(application: Callable[..., Any], target: str) -> tuple[int, str]:
     ask = async_to_sync(_ask_asgi)
     if not in_event_loop():
         return ask(application, target)
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(ask, application, target).result()
+    answer: Future[tuple[int, str]] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(ask(application, target))
+        except BaseException as error:  # noqa: BLE001 - raised where the answer is waited for
+            answer.set_exception(error)
+
+    # No pool: when the time is up, that would wait for its thread; so would Python at its end.
+    threading.Thread(target=run, name="sitefleet-asking", daemon=True).start()
+    return answer.result()
 
 
 def _headers(host: str, scheme: str) -> Iterator[tuple[str, str]]:

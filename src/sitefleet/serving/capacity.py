@@ -24,10 +24,12 @@ def read_capacity(connection: BaseDatabaseWrapper) -> dict[str, Any]:
 
 
 def _postgresql(cursor: Any) -> tuple[int, int]:
-    # reserved_connections came with PostgreSQL 16.
+    # reserved_connections came with PostgreSQL 16. Of the sessions of others an ordinary user sees
+    # whose they are and where, and not that they are clients: only of those is both known.
     cursor.execute(
         "SELECT sum(CASE name WHEN 'max_connections' THEN 1 ELSE -1 END * setting::int),"
-        " (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')"
+        " (SELECT count(*) FROM pg_stat_activity WHERE usesysid IS NOT NULL"
+        " AND datid IS NOT NULL)"
         " FROM pg_settings WHERE name IN"
         " ('max_connections', 'superuser_reserved_connections', 'reserved_connections')"
     )

@@ -25,13 +25,15 @@ def describe() -> dict[str, Any]:
     """Return how to reach the view of vassals, and the Python that is to run them.
 
     ``view`` is its qualified name, quoted, and empty where there is none; ``parameters`` are those
-    of libpq that the settings have, ``password`` is apart from them.
+    of libpq that the settings have, ``password`` is apart from them; ``role`` is the one that is
+    assumed after the connection is made, if any.
     """
     # Without an import of models, which this module would do before the apps are loaded.
     connection = connections[router.db_for_read(apps.get_model("sitefleet", "SiteConfig"))]
-    view, parameters = "", {}
+    view, role, parameters = "", "", {}
     if connection.vendor == "postgresql":
         view = find_view(connection)
+        role = connection.settings_dict["OPTIONS"].get("assume_role") or ""
         parameters = {
             name: str(value)
             for name, value in connection.get_connection_params().items()
@@ -39,6 +41,7 @@ def describe() -> dict[str, Any]:
         }
     return {
         "view": view,
+        "role": role,
         "password": parameters.pop("password", ""),
         "parameters": parameters,
         "home": sys.prefix if sys.prefix != sys.base_prefix else "",

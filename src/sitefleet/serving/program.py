@@ -5,6 +5,7 @@ from __future__ import annotations
 import decimal
 import sys
 import traceback
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -47,12 +48,7 @@ class DjangoProgram:
             sites = make_plan(fleet).dedicated
             if any(instance.options.interface == "asgi" for instance in sites):
                 self._preload_asgi()
-        connections.close_all()
-        for alias in list(caches.settings):
-            close = getattr(caches[alias], "close", None)
-            if close is not None:
-                close()
-            del caches[alias]
+        _let_go()
 
     def _preload_asgi(self) -> None:
         try:
@@ -80,6 +76,18 @@ class DjangoProgram:
             load = load_asgi if interface == "asgi" else load_wsgi
             self._applications[interface] = load()
         return self._applications[interface]
+
+
+def _let_go() -> None:
+    """Close connections to databases and caches: two processes must not share any."""
+    for connection in connections.all(initialized_only=True):
+        connection.close()
+        # Of psycopg: with threads, which would be missing in each child.
+        getattr(connection, "close_pool", lambda: None)()
+    caches.close_all()
+    for alias in caches:
+        with suppress(AttributeError):  # nobody has used that one
+            del caches[alias]
 
 
 def _left_active() -> Iterator[str]:

@@ -70,8 +70,8 @@ def warm_server(application: Callable[..., Any], *, asgi: bool = False) -> None:
 def warm_for_fork(application: Callable[..., Any], fleet: Fleet) -> None:
     """Warm a WSGI application in a process that is going to be forked. Never raises.
 
-    It leaves neither connections nor threads of its own. The pages of one site warm the code of
-    all, so each path is asked for once, on the first site that has it.
+    The pages of one site warm the code of all, so each path is asked for once, on the first site
+    that has it.
     """
     try:
         warm_project()
@@ -79,11 +79,6 @@ def warm_for_fork(application: Callable[..., Any], fleet: Fleet) -> None:
         _ask_all(_wanted_before_fork(sites), application, asgi=False)
     except Exception as error:  # noqa: BLE001 - as above
         logger.warning("Not warmed up: %s: %s", type(error).__name__, error)
-    finally:
-        for connection in connections.all(initialized_only=True):
-            connection.close()
-            # Of psycopg: it has threads, and connections that two processes must not share.
-            getattr(connection, "close_pool", lambda: None)()
 
 
 def _wanted_here(fleet: Fleet) -> Iterator[tuple[Site, Iterable[str]]]:

@@ -85,12 +85,12 @@ def main(arguments: list[str] | None = None) -> int:
         parent.tell_failed()
         parent.run(None, until=monotonic() + RETRY_AFTER)
         return 0 if parent.draining else NOT_LOADED
+    gc.collect()  # first: what closes itself by that is no problem
     problems = [
         *find_threads(),
         *find_connections(parent.descriptors),
         *program.find_left_active(),
     ]
-    gc.collect()
     reseed_after_fork(find_generators())
     if not given.mortal:
         make_immortal()

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import shlex
 from typing import TYPE_CHECKING
 
-from sitefleet.hosting.processes.process import wait_for_all
+from sitefleet.exceptions import SiteError
+from sitefleet.hosting.drivers.masters import MastersDriver, Run
 from sitefleet.hosting.servers import granian
 from sitefleet.hosting.servers.gunicorn_files import shared_file
-from sitefleet.hosting.servers.masters import Master
 from sitefleet.hosting.servers.workers import check_version
 
 if TYPE_CHECKING:
-    from sitefleet.hosting.context import Context, Status
-    from sitefleet.hosting.planning.fleet import Serving
-    from sitefleet.hosting.planning.options import Options
-    from sitefleet.hosting.planning.plan import Instance, Plan
+    from sitefleet.hosting.planning.plan import Plan
 
 #: What is handed to the server, by interface; both are warm when they are handed out.
 APPLICATIONS = {
@@ -25,43 +21,21 @@ APPLICATIONS = {
 }
 
 
-class SharedDriver:
+class SharedDriver(MastersDriver):
     """Runs the shared server, and the one for shared sites that want ASGI."""
-
-    def __init__(self, context: Context) -> None:
-        self._context = context
-        self._masters: dict[str, Master] = {}
-        self._runs: dict[str, tuple[Options, str, str]] = {}
-        """What was asked for last, by key: options, server, lines of its own."""
-        self._instances: dict[str, Instance] = {}
 
     async def apply(self, plan: Plan) -> None:
         """Run the shared instances of a plan.
 
-        Raises SiteError where the server is missing, OSError where its files cannot be written.
+        Raises SiteError where the server is missing or its arguments cannot be read, OSError where
+        it cannot be started.
         """
-        self._instances = {instance.key: instance for instance in plan.shared}
-        wanted = {
-            key: _wanted(instance, plan.fleet.serving) for key, instance in self._instances.items()
-        }
-        changed = [key for key, run in wanted.items() if self._runs.get(key) != run]
-        for key in changed:
-            _check(wanted[key])  # all of them first: what is in `_runs` counts as done
-        self._runs = wanted
-        gone = [self._masters.pop(key) for key in set(self._masters) - set(self._instances)]
-        runs = map(self._run_or_forget, changed)
-        await wait_for_all(*runs, *(master.stop() for master in gone))
-
-    async def reload(self, key: str = "") -> None:
-        keys = [name for name in self._runs if key in {"", name}]
-        await asyncio.gather(*map(self._run, keys))
-
-    async def status(self) -> list[Status]:
-        return [master.status() for master in self._masters.values()]
-
-    async def stop(self) -> None:
-        masters, self._masters, self._runs = self._masters, {}, {}
-        await asyncio.gather(*(master.stop() for master in masters.values()))
+        serving = plan.fleet.serving
+        raw = serving.raw.get(serving.server, "")
+        wanted = {instance.key: Run((instance,), raw, serving.server) for instance in plan.shared}
+        for run in wanted.values():
+            _check(run)
+        await self._have(wanted)
 
     def render(self, plan: Plan) -> dict[str, str]:
         """Return the configurations for gunicorn by name, each with sockets of its own to make."""
@@ -77,49 +51,34 @@ class SharedDriver:
             for instance in plan.shared
         }
 
-    async def _run_or_forget(self, key: str) -> None:
-        try:
-            await self._run(key)
-        except OSError:  # not done: it is to be run when this is tried again
-            del self._runs[key]
-            raise
-
-    async def _run(self, key: str) -> None:
-        options, server, raw = self._runs[key]
-        if key not in self._masters:
-            self._masters[key] = Master(self._context, key)
-        master = self._masters[key]
-        try:
-            descriptor = self._context.sockets.get(key).fileno()
-            if server == "granian":
-                arguments = granian.arguments(options, descriptor)
-                command = [*granian.COMMAND, *arguments, *shlex.split(raw)]
-            else:
-                text = shared_file(self._instances[key], f"fd://{descriptor}", raw)
-                path = master.configure(f"{key}.gunicorn.py", text)
-                command = ["gunicorn", "--config", str(path)]
-        except (OSError, ValueError) as error:  # ValueError: quotes in lines of their own
-            self._context.say(f"{key}: the server was not started: {error}")
-            if isinstance(error, OSError):
-                raise
-            return
+    async def _run(self, name: str) -> None:
+        run, master = self._runs[name], self._masters[name]
+        options = run.options
+        descriptor = self._context.sockets.get(name).fileno()
+        if run.server == "granian":
+            arguments = granian.arguments(options, descriptor)
+            command = [*granian.COMMAND, *arguments, *shlex.split(run.raw)]
+        else:
+            text = shared_file(run.instances[0], f"fd://{descriptor}", run.raw)
+            path = master.configure(f"{name}.gunicorn.py", text)
+            command = ["gunicorn", "--config", str(path)]
         await master.run(
             self._context.python(*command, APPLICATIONS[options.interface]),
             # Options for any gunicorn or granian that is started are not meant for this one.
             {**options.environment, "GUNICORN_CMD_ARGS": ""},
             [descriptor],
             patience=options.timeout,
-            tellers=options.workers if server == "granian" else 1,
+            tellers=options.workers if run.server == "granian" else 1,
         )
 
 
-def _wanted(instance: Instance, serving: Serving) -> tuple[Options, str, str]:
-    return instance.options, serving.server, serving.raw.get(serving.server, "")
-
-
-def _check(run: tuple[Options, str, str]) -> None:
-    options, server, _ = run
-    if server == "granian":
-        granian.check_version()
-    else:
-        check_version(options.interface)
+def _check(run: Run) -> None:
+    if run.server == "gunicorn":
+        check_version(run.options.interface)
+        return
+    granian.check_version()
+    try:
+        shlex.split(run.raw)
+    except ValueError as error:
+        message = f"SERVING['raw']['granian'] cannot be read: {error}."
+        raise SiteError(message) from error

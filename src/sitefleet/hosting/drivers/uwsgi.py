@@ -18,7 +18,7 @@ from sitefleet.exceptions import SiteError
 from sitefleet.hosting.context import Status
 from sitefleet.hosting.processes.memory import private_bytes
 from sitefleet.hosting.uwsgi import ini, talk
-from sitefleet.hosting.uwsgi.addresses import connect, free_port, wait_in_line
+from sitefleet.hosting.uwsgi.addresses import hold_port, wait_in_line, wake
 from sitefleet.hosting.uwsgi.fastrouter import Fastrouter
 from sitefleet.hosting.uwsgi.files import write, write_vassals
 from sitefleet.hosting.uwsgi.program import describe_project, find_program
@@ -26,6 +26,8 @@ from sitefleet.hosting.uwsgi.quiet import keep_quiet
 from sitefleet.hosting.uwsgi.texts import Texts, protocol
 
 if TYPE_CHECKING:
+    import socket
+    from collections.abc import Collection
     from pathlib import Path
 
     from sitefleet.hosting.context import Context
@@ -51,7 +53,8 @@ class UwsgiDriver:
         self.texts: Texts | None = None
         self.emperor: Process | None = None
         self.fastrouter = Fastrouter(context, self.root)
-        self.ports: dict[str, int] = {}
+        self._ports: dict[str, socket.socket] = {}
+        """Hold the ports of sites, as long as those may have a vassal."""
         context.sockets.elsewhere = self.address
 
     def address(self, key: str) -> str:
@@ -60,7 +63,9 @@ class UwsgiDriver:
             return ""
         if not self.context.sockets.tcp:
             return f"unix:{self.context.run_dir.socket(key)}"
-        return f"127.0.0.1:{self.ports.setdefault(key, free_port())}"
+        if key not in self._ports:
+            self._ports[key] = hold_port()
+        return f"127.0.0.1:{self._ports[key].getsockname()[1]}"
 
     def render(self, plan: Plan) -> dict[str, str]:
         """Return the configurations, by name of their files. Raises SiteError as `apply` does."""
@@ -119,8 +124,7 @@ class UwsgiDriver:
         if self.emperor is not None:
             await self.emperor.stop(patience)
             self.emperor = None
-        for path in self.context.run_dir.sockets.glob("site-*"):
-            path.unlink(missing_ok=True)
+        self._release(())
 
     # What is written, and who reads it.
 
@@ -185,7 +189,11 @@ class UwsgiDriver:
 
     def _clean(self, plan: Plan, vassals: dict[str, dict[str, Any]]) -> None:
         """Remove the sockets of vassals that are gone."""
-        kept = {instance.key for instance in plan.dedicated} | vassals.keys()
+        self._release({instance.key for instance in plan.dedicated} | vassals.keys())
+
+    def _release(self, kept: Collection[str]) -> None:
+        for key in self._ports.keys() - kept:
+            self._ports.pop(key).close()
         for path in self.context.run_dir.sockets.glob("site-*"):
             if path.stem not in kept:
                 path.unlink(missing_ok=True)
@@ -203,11 +211,14 @@ class UwsgiDriver:
 
     async def _wake(self, plan: Plan, vassals: dict[str, dict[str, Any]]) -> None:
         """Start the sites that never idle: a connection is what starts a vassal."""
-        for instance in plan.dedicated:
-            vassal = vassals.get(instance.key)
-            if instance.options.idle == 0 and vassal and vassal["pid"] <= 0:
-                with suppress(OSError):
-                    connect(self.address(instance.key))
+        sleeping = {key for key, vassal in vassals.items() if vassal["pid"] <= 0}
+        await asyncio.gather(
+            *(
+                wake(self.address(one.key))
+                for one in plan.dedicated
+                if one.options.idle == 0 and one.key in sleeping
+            )
+        )
 
     async def _status(self, instance: Instance, vassal: dict[str, Any] | None) -> Status:
         left_out = [

@@ -42,7 +42,7 @@ class ZygoteDriver:
         """Have a parent for each code group, and each site with the right one.
 
         Waits for the first parents, so that the fleet is warm when it is said to answer. Sites that
-        come later wait at their sockets.
+        come later wait at their sockets. Raises OSError where a parent cannot be started.
         """
         async with self._lock:
             first = not self._parents
@@ -50,18 +50,15 @@ class ZygoteDriver:
             stale = set(self._parents) if before != self._arguments else set()
             self._instances = {instance.key: instance for instance in plan.dedicated}
             groups = plan.groups()
-            for group, instances in groups.items():
-                if group not in self._parents:
-                    parent = self._make(group, instances)
-                    if not await parent.start():
-                        continue
-                    self._parents[group] = parent
-                self._parents[group].serve(self._served(instances))
+            failed = [group for group in groups.items() if not await self._serve(*group)]
             for group in set(self._parents) - set(groups):
                 self._leave(self._parents.pop(group))
-            await asyncio.gather(*(self._replace(group) for group in stale & set(groups)))
+            await asyncio.gather(*map(self._replace, stale & set(groups)))
             if first:
                 await asyncio.gather(*(p.settled(LOADING) for p in self._parents.values()))
+        if failed:
+            message = f"{len(failed)} of {len(groups)} parents cannot be started"
+            raise OSError(message)
 
     async def reload(self, key: str = "") -> None:
         """Bring new code: a new parent takes over, the old one answers what it has begun.
@@ -75,7 +72,7 @@ class ZygoteDriver:
                 if instance is not None and instance.group in self._parents:
                     self._parents[instance.group].reload(key)
                 return
-            await asyncio.gather(*(self._replace(group) for group in list(self._parents)))
+            await asyncio.gather(*map(self._replace, list(self._parents)))
 
     async def status(self) -> list[Status]:
         """Return what runs."""
@@ -106,6 +103,16 @@ class ZygoteDriver:
             self._parents.clear()
             self._instances.clear()
         await asyncio.gather(*self._leaving.values())
+
+    async def _serve(self, group: str, instances: Iterable[Instance]) -> bool:
+        """Have a parent serve its sites and no others; return whether there is one."""
+        if group not in self._parents:
+            parent = self._make(group, instances)
+            if not await parent.start():
+                return False
+            self._parents[group] = parent
+        self._parents[group].serve(self._served(instances))
+        return True
 
     async def _replace(self, group: str) -> None:
         old = self._parents[group]

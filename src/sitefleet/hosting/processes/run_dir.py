@@ -33,6 +33,9 @@ class RunDir:
         self.logs = self.root / "logs"
         self.files = self.root / "etc"
         """Generated configurations."""
+        self.counts = self.root / "counts"
+        """Requests by site: see `sitefleet.hosting.servers.counts`."""
+        self._folders = (self.sockets, self.logs, self.files, self.counts)
         self.control = self.root / "control.sock"
         self._lock: int | None = None
 
@@ -44,7 +47,7 @@ class RunDir:
             _make_private(self.root)
             if reason := self._why_not_ours():
                 raise SiteError(reason)
-            for folder in (self.sockets, self.logs, self.files):
+            for folder in self._folders:
                 _make_private(folder)
             self._ignore()
             with tempfile.TemporaryFile(dir=self.sockets):
@@ -66,7 +69,7 @@ class RunDir:
     def _why_not_ours(self) -> str:
         """Return why nothing is to be written here: somebody else's files are here already."""
         found = {path.name for path in self.root.iterdir()}
-        own = {path.name for path in (self.sockets, self.logs, self.files, self.control)}
+        own = {path.name for path in (*self._folders, self.control)}
         begun = found <= own | {IGNORED, PID}  # by a start that got no further
         if begun or ({IGNORED, self.sockets.name} <= found and "manage.py" not in found):
             return ""

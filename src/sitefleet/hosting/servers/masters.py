@@ -19,6 +19,7 @@ from sitefleet.hosting.context import Status
 from sitefleet.hosting.processes.apology import apologize
 from sitefleet.hosting.processes.memory import private_bytes
 from sitefleet.hosting.processes.run_dir import make_prefix, write_file
+from sitefleet.hosting.servers.counts import COUNTS
 from sitefleet.hosting.servers.variables import ASKING, READY, STRICT
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ LOOK = 0.02
 HOPELESS = 3
 #: Seconds for which those are answered at a time.
 APOLOGY = 0.25
+#: Said of the first server, which is started again until it does.
+NOT_UP = "It does not come up: see its log."
 #: Seconds beyond those of the longest request that an old server gets to end.
 GRACE = 5.0
 
@@ -63,12 +66,12 @@ class Server:
         return self._unheard <= 0 and self.process.is_running
 
     async def start(self) -> bool:
-        """Start it and wait until it answers, or has ended; return whether it answers."""
+        """Start it and wait until it answers, or has ended; return whether it answers.
+
+        Raises OSError where there is no process.
+        """
         due = monotonic() + LONGEST_START
-        try:
-            await self.process.start()
-        except OSError:
-            return False
+        await self.process.start()
         while monotonic() < due and self.process.is_running and not self.process.restarts:
             if self.is_ready:
                 return True
@@ -127,11 +130,14 @@ class Master:
 
         ``patience`` is how many seconds a request may take, ``tellers`` how many of its processes
         tell that they are ready. The first server is kept, and started again and again, even if it
-        does not come up. What was given to `configure` before is its own from now on.
+        does not come up. What was given to `configure` before is its own from now on. Raises
+        OSError where there is no process: it is not started again, what runs goes on.
         """
 
         def make(tells: int) -> Process:
-            variables = {**environment, READY: str(tells), ASKING: str(self._asking)}
+            counts = str(self._context.run_dir.counts / self.name)
+            told = {READY: str(tells), ASKING: str(self._asking), COUNTS: counts}
+            variables = {**environment, **told}
             if self.server is not None:
                 # One that would answer each request with an error is not to take its place.
                 variables[STRICT] = "1"
@@ -146,10 +152,14 @@ class Master:
             self._next_file,
             None,
         )
-        is_up = await server.start()
+        try:
+            is_up = await server.start()
+        except OSError:
+            self._end(server)
+            raise
         if is_up or self.server is None:
             before, self.server, self._file = self.server, server, file
-            self.why = "" if is_up else "It does not come up: see its log."
+            self.why = "" if is_up else NOT_UP
         else:
             before = server
             self.why = "What ran before goes on, the new one does not come up: see its log."
@@ -179,13 +189,14 @@ class Master:
         """Return what runs: the pid is its own, the memory that of what it has forked, too."""
         pids = self._pids()
         sizes = [size for pid in pids if (size := private_bytes(pid)) is not None]
+        state = self._state
         return Status(
             instance=self.name,
-            state=self._state,
+            state=state,
             pid=pids[0] if pids else None,
             memory=sum(sizes) if sizes else None,
             restarts=self.server.process.restarts if self.server else 0,
-            note=self.why,
+            note="" if state == "running" and self.why == NOT_UP else self.why,
         )
 
     def _pids(self) -> list[int]:

@@ -22,11 +22,15 @@ def backlog() -> int:
     return min(BACKLOG, most)
 
 
-def free_port() -> int:
-    """Return a port of the loopback interface that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def hold_port() -> socket.socket:
+    """Return a socket that keeps a port of the loopback interface from all who take a free one.
+
+    It does not listen, so the Emperor can, as both set SO_REUSEADDR: so it is on Linux.
+    """
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    return held
 
 
 async def wait_in_line(address: str) -> None:
@@ -34,14 +38,9 @@ async def wait_in_line(address: str) -> None:
 
     A connection that says nothing is closed as soon as it is accepted, after those before it.
     """
-    path = address.removeprefix("unix:")
-    with suppress(OSError, TimeoutError):
+    with suppress(OSError):
         async with asyncio.timeout(LONGEST_LINE):
-            if path == address:
-                host, _, port = address.rpartition(":")
-                reader, writer = await asyncio.open_connection(host, int(port))
-            else:
-                reader, writer = await asyncio.open_unix_connection(path)
+            reader, writer = await _open(address)
             try:
                 writer.write_eof()
                 await reader.read()
@@ -49,11 +48,17 @@ async def wait_in_line(address: str) -> None:
                 writer.close()
 
 
-def connect(address: str) -> None:
-    """Connect, and leave again. Raises OSError."""
+async def wake(address: str) -> None:
+    """Connect, and leave again, if somebody listens: that is what starts a vassal."""
+    with suppress(OSError):
+        async with asyncio.timeout(LONGEST_LINE):
+            _, writer = await _open(address)
+            writer.close()
+
+
+async def _open(address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     path = address.removeprefix("unix:")
-    family = socket.AF_INET if path == address else socket.AF_UNIX
+    if path != address:
+        return await asyncio.open_unix_connection(path)
     host, _, port = address.rpartition(":")
-    with socket.socket(family) as made:
-        made.settimeout(1)
-        made.connect((host, int(port)) if family == socket.AF_INET else path)
+    return await asyncio.open_connection(host, int(port))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sitefleet.exceptions import SiteError
@@ -51,11 +52,16 @@ class Fastrouter:
         await self.process.start()
         try:
             async with asyncio.timeout(PATIENCE):
-                while not await talk.remember(self.cache, "-", "-"):  # noqa: ASYNC110 - it starts
+                while not await self._answers():  # noqa: ASYNC110 - it starts
                     await asyncio.sleep(PAUSE)
         except TimeoutError:
             message = "The fastrouter does not start: sitefleet logs fastrouter."
             raise SiteError(message) from None
+
+    async def _answers(self) -> bool:
+        with suppress(OSError):
+            return await talk.remember(self.cache, "-", "-")
+        return False
 
     def text(self, program: Program) -> str:
         """Return its configuration."""
@@ -68,7 +74,7 @@ class Fastrouter:
         )
 
     async def lead(self, wanted: Mapping[str, str]) -> None:
-        """Lead hosts to these addresses, and no others."""
+        """Lead hosts to these addresses, and no others. Raises OSError where it does not answer."""
         if self.process is None:
             return
         for host, address in wanted.items():

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sitefleet.exceptions import SiteError
 from sitefleet.hosting.processes.logs import MARK, marked
 
 if TYPE_CHECKING:
@@ -21,16 +22,20 @@ if TYPE_CHECKING:
 #: and PostgreSQL read alike.
 SAFE_VALUE = "[A-Za-z0-9_.,:/@+=-]([A-Za-z0-9_.,:/@+= -]*[A-Za-z0-9_.,:/@+=-])?"
 LONGEST_VALUE = 1000
-#: Option of ours and of uWSGI, as the view `sitefleet_vassals` has them too.
-NUMBERS = {
-    "workers": "workers",
-    "threads": "threads",
-    "timeout": "harakiri",
-    "max_requests": "max-requests",
-    "memory_limit": "reload-on-rss",
-    "idle": "idle",
-    "niceness": "prio",
-}
+#: Option of ours and of uWSGI, as the view `sitefleet_vassals` has them too. Not ``threads``: in a
+#: process with several, 2.0.21 joins the others in the signal handler of the one that is told to
+#: reload, which lasts until the timeout (``core/uwsgi.c``, gracefully_kill); with 2.0.31 hung
+#: processes were seen to outlive their harakiri.
+NUMBERS = (
+    ("workers", "workers"),
+    ("timeout", "harakiri"),
+    # Else what is told to end, with a request under way, is killed before that has had its time.
+    ("timeout", "worker-reload-mercy"),
+    ("max_requests", "max-requests"),
+    ("memory_limit", "reload-on-rss"),
+    ("idle", "idle"),
+    ("niceness", "prio"),
+)
 #: Seconds that uWSGI's own limits are never to reach. When that of the Emperor is over, it sends
 #: SIGKILL to the process -1, which is *all* processes, for each vassal that waits for its first
 #: connection (``core/emperor.c``, "NO MERCY").
@@ -51,23 +56,15 @@ class Runtime:
     """Folders with packages, where uWSGI has a Python of its own."""
 
 
-#: The last word in each vassal. In a process with threads, 2.0.21 joins the others in the signal
-#: handler of the one that is told to reload, which lasts until the timeout (``core/uwsgi.c``,
-#: gracefully_kill); with 2.0.31 hung processes were seen to outlive their harakiri.
-ONE_THREAD = [("threads", 1)]
-
-
 @dataclass(frozen=True, slots=True)
 class Places:
-    """What is the same for all vassals: where files and sockets are, and what has the last word."""
+    """Where the file is that all vassals include, and the folder of their sockets."""
 
     common: str
     sockets: str
-    last: Sequence[tuple[str, object]] = ()
-    """Lines that overrule those of a site."""
 
 
-class Unusable(ValueError):
+class Unusable(SiteError):
     """A value cannot be written into a configuration of uWSGI."""
 
 
@@ -91,7 +88,7 @@ def ini(lines: Iterable[tuple[str, object]], raw: str = "") -> str:
 
 def numbers(options: Options) -> list[tuple[str, object]]:
     """Return the lines for the options that are numbers."""
-    return [(theirs, getattr(options, ours)) for ours, theirs in NUMBERS.items()]
+    return [(theirs, getattr(options, ours)) for ours, theirs in NUMBERS]
 
 
 def variables(chosen: Mapping[str, str], allowed: Iterable[str]) -> list[tuple[str, object]]:
@@ -128,7 +125,6 @@ def common(runtime: Runtime, protocol: str, options: Options, raw: str) -> str:
         ("no-orphans", "true"),
         ("die-on-term", "true"),
         ("die-on-idle", "true"),
-        ("worker-reload-mercy", options.timeout),
         ("disable-logging", "true"),
         ("log-master", "true"),
         ("ignore-sigpipe", "true"),
@@ -161,7 +157,6 @@ def vassal(
         *of_site(site, places.sockets),
         *numbers(options),
         *variables,
-        *places.last,
     ]
     return ini(lines)
 

@@ -35,6 +35,15 @@ _WORDS = frozenset(
 LEAVING = 4
 #: Seconds for which the Emperor, which starts sites in the same loop, waits for a database.
 CONNECT_TIMEOUT = 2
+#: Seconds for which it waits for an answer: a migration may have locked the table.
+QUERY_TIMEOUT = 1
+#: A server that is gone between the two is noticed after about as long.
+_WATCHED = {
+    "tcp_user_timeout": f"{CONNECT_TIMEOUT * 1000}",
+    "keepalives_idle": "1",
+    "keepalives_interval": "1",
+    "keepalives_count": "2",
+}
 
 
 def literal(text: str) -> str:
@@ -49,7 +58,7 @@ def literal(text: str) -> str:
 
 
 def query(view: str, fleet: Fleet, inherited: Mapping[str, str], places: Places) -> str:
-    """Return the query, in one line.
+    """Return what the Emperor asks, in one line, of which the last statement has the answer.
 
     ``view`` is the qualified name, quoted; ``inherited`` are the variables that processes have
     where a site does not set them.
@@ -59,12 +68,13 @@ def query(view: str, fleet: Fleet, inherited: Mapping[str, str], places: Places)
     text = "".join(f"{name} = {value}\n" for name, value in head)
     same = (literal(part) for part in f"[uwsgi]\n{text}".split(f"site-{ID}"))
     variables = (_variable(name, inherited.get(name, "")) for name in serving.environment)
-    last = "".join(f"{name} = {value}\n" for name, value in places.last)
-    config = " || ".join((" || key || ".join(same), "config", *variables, literal(last)))
+    config = " || ".join((" || key || ".join(same), "config", *variables))
     common = literal(json.dumps(serving.options.get("environment", {})))
     leaving = int((2 * fleet.freshness + LEAVING) * 1_000_000)
     modes = (DEDICATED, "") if serving.mode == DEDICATED else (DEDICATED,)
     return (
+        # Of this transaction alone, as a pooler may hand the connection to others.
+        f"SET LOCAL statement_timeout = '{QUERY_TIMEOUT}s'; "
         # The epoch stands in the name too, so that a change is a new vassal on the same path, which
         # starts while the old one ends. A reload in place hands the new lines on through a pipe:
         # after two within a second the vassal reads those of the change before, for ever.
@@ -79,6 +89,11 @@ def query(view: str, fleet: Fleet, inherited: Mapping[str, str], places: Places)
         # a division by zero, so that the Emperor, which stops what it does not see, stops none.
         f" WHERE 1 / (EXISTS (SELECT FROM {view}))::int = 1"
     )
+
+
+def assume(role: str) -> str:
+    """Return what comes before the query, where the settings have ``assume_role``."""
+    return f"SELECT set_config('role', {literal(role)}, true); " if role else ""
 
 
 def _variable(name: str, inherited: str) -> str:
@@ -99,6 +114,7 @@ def conninfo(parameters: Mapping[str, str]) -> str:
     """
     words = {name: value for name, value in parameters.items() if name in _WORDS and value}
     words |= {"connect_timeout": str(CONNECT_TIMEOUT), "application_name": "sitefleet-emperor"}
+    words |= _WATCHED
     if bad := [name for name, value in words.items() if re.search(r"[;%]|\$\(|@\(|[^ -~]", value)]:
         message = f"{bad[0]} of the database has characters that uWSGI reads otherwise."
         raise Unusable(message)

@@ -72,8 +72,9 @@ class Texts:
             self._say_once(f"{error} So the database is read by the supervisor.")
             return folder, []
         inherited = self.context.project.variables()
+        role = query.assume(self.project["role"])
         asked = query.query(view, plan.fleet, inherited, self._places)
-        return f"pg://{words};{asked}", self.program.plugins("emperor_pg")
+        return f"pg://{words};{role}{asked}", self.program.plugins("emperor_pg")
 
     def password(self) -> str:
         """Return the file for libpq, empty without a password. Raises Unusable."""
@@ -112,7 +113,9 @@ class Texts:
         inherited = {name: own[name] for name in allowed if name in own}
         address = self._address(instance.key).removeprefix("unix:")
         assert instance.site is not None  # noqa: S101 - it is dedicated
-        variables = ini.variables({**inherited, **instance.options.environment}, allowed)
+        given = instance.options.environment
+        safe = {name: value for name, value in given.items() if ini.is_safe(value)}
+        variables = ini.variables({**inherited, **safe}, allowed)
         text = ini.vassal(instance.site, self._places, instance.options, variables)
         return text, address
 
@@ -123,8 +126,7 @@ class Texts:
 
     @property
     def _places(self) -> ini.Places:
-        sockets = str(self.context.run_dir.sockets)
-        return ini.Places(str(self.common_file), sockets, ini.ONE_THREAD)
+        return ini.Places(str(self.common_file), str(self.context.run_dir.sockets))
 
 
 def protocol(plan: Plan) -> str:

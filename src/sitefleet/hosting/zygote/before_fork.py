@@ -12,6 +12,7 @@ import random
 import socket
 import stat
 import threading
+from inspect import getattr_static
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,9 +103,12 @@ def changed_files(modules: Collection[object], since: float) -> list[str]:
     """Return the files of loaded modules that were changed after a time (seconds since 1970)."""
     found = []
     for module in modules:
-        name = getattr(module, "__file__", None)
+        # Modules that load themselves late raise anything when they are asked.
+        name = getattr_static(module, "__file__", None)
+        if not isinstance(name, str):
+            continue
         try:
-            if name and Path(name).stat().st_mtime > since:
+            if Path(name).stat().st_mtime > since:
                 found.append(name)
         except OSError:
             found.append(name)

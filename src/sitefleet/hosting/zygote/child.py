@@ -55,10 +55,12 @@ def run_child(birth: Birth, program: Program) -> NoReturn:
     except BaseException:  # noqa: BLE001 - the frames below are the parent's
         traceback.print_exc()
     finally:
-        logging.shutdown()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
+        try:
+            logging.shutdown()  # raises what handlers of the project do
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            os._exit(status)
 
 
 def _run(birth: Birth, program: Program) -> int:

@@ -119,17 +119,22 @@ class Answer:
     """What an application has answered; the clock runs while it makes more of it."""
 
     def __init__(self, result: Any, counter: Counter, lane: int) -> None:
-        self._result, self._parts = result, iter(result)
+        self._result, self._parts = result, iter(())
         self._counter, self._lane, self._open = counter, lane, True
 
     def __iter__(self) -> Iterator[bytes]:
+        # Work, too: Django makes all of an asynchronous stream here.
+        self._parts = self._timed(iter, self._result)
         return self
 
     def __next__(self) -> bytes:
+        part: bytes = self._timed(next, self._parts)
+        return part
+
+    def _timed(self, work: Callable[[Any], Any], given: Any) -> Any:
         self._counter.mark(self._lane, working=True)
         try:
-            part: bytes = next(self._parts)
-            return part
+            return work(given)
         finally:
             self._counter.mark(self._lane, working=False)
 

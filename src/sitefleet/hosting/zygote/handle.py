@@ -89,6 +89,8 @@ class Handle:
         """Serve these sites and no others; those that are as before are not disturbed."""
         before, self._wanted = self._wanted, wanted
         self._process.speaks_for = {*before, *wanted}  # who leaves has something to say yet
+        if not self._settled.is_set():
+            return  # it does not listen yet, and is told of all of them when it does
         changed = [key for key, served in wanted.items() if before.get(key) != served]
         gone = [key for key in before if key not in wanted]
         for keys in channel.split(gone):
@@ -133,17 +135,31 @@ class Handle:
             self._outbox.put_nowait(({"do": "serve"}, some))
 
     async def _send(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
             message, keys = await self._outbox.get()
-            if not keys:
-                await self._write(message, [])
-                continue
-            # As it is wanted now: a site may have changed, or gone, since this was put here.
-            found = ((key, self._number(key)) for key in keys if key in self._wanted)
-            sites = [(self._wanted[key].as_json(), n) for key, n in found if n is not None]
-            for some in channel.split(sites):
-                values = [values for values, _ in some]
-                await self._write({**message, "sites": values}, [number for _, number in some])
+            while not self._write(message, keys):
+                writable = asyncio.Event()
+                loop.add_writer(self._end.fileno(), writable.set)
+                try:
+                    await writable.wait()
+                finally:
+                    loop.remove_writer(self._end.fileno())
+
+    def _write(self, message: channel.Message, keys: list[str]) -> bool:
+        """Tell it something; return whether that is done with, and need not be tried again."""
+        # As it is wanted now: a site may have changed, or gone, since this was put into the outbox.
+        found = {key: self._number(key) for key in keys if key in self._wanted}
+        numbers = {key: number for key, number in found.items() if number is not None}
+        if keys:
+            message = {**message, "sites": [self._wanted[key].as_json() for key in numbers]}
+        try:
+            channel.send(self._end, message, list(numbers.values()))
+        except BlockingIOError:
+            return False
+        except (channel.BadMessage, OSError) as error:
+            self.context.say(f"{self.name} cannot be told something: {error}.")
+        return True
 
     def _number(self, key: str) -> int | None:
         """Return the descriptor of a site's listening socket; None where there can be none."""
@@ -152,24 +168,6 @@ class Handle:
         except OSError as error:
             self.context.say(f"{key} has no socket: {error}.")
             return None
-
-    async def _write(self, message: channel.Message, numbers: list[int]) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                channel.send(self._end, message, numbers)
-            except BlockingIOError:
-                writable = asyncio.Event()
-                loop.add_writer(self._end.fileno(), writable.set)
-                try:
-                    await writable.wait()
-                finally:
-                    loop.remove_writer(self._end.fileno())
-            except (channel.BadMessage, OSError) as error:
-                self.context.say(f"{self.name} cannot be told something: {error}.")
-                return
-            else:
-                return
 
     def _read(self) -> None:
         with suppress(BlockingIOError):

@@ -27,6 +27,7 @@ from sitefleet.hosting.zygote.rules import (
     LAST_WORDS,
     NEVER,
     RUNNING,
+    SLOW,
     STARTING,
     STOPPING,
     TICK,
@@ -69,6 +70,7 @@ class Nursery:
         self._queue: deque[Held] = deque()
         self._children: dict[int, tuple[Held, Child]] = {}
         self._starting: set[int] = set()
+        """Children for which others wait that are to be started."""
         self._draining = False
         self._turn, self._tick, self._glance = 0, 0.0, 0.0
         self._growing: set[Held] = set()
@@ -226,15 +228,8 @@ class Nursery:
         if row is None:
             self._failed(held, f"{MOST_CHILDREN} processes run already", now)
             return
-        birth = Birth(
-            held.served,
-            held.descriptor,
-            self._descriptors,
-            self.slots,
-            row,
-            self._pid,
-            self._cgroup,
-        )
+        own = self._descriptors, self.slots
+        birth = Birth(held.served, held.descriptor, *own, row, self._pid, self._cgroup)
         # What is sent to a child before it is ready for signals must reach it all the same.
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
@@ -258,6 +253,8 @@ class Nursery:
         self._turn += 1
         parts = 2 + len(self._children) // WEIGHED
         for held, child in list(self._children.values()):
+            if now - child.started > SLOW:
+                self._starting.discard(child.pid)
             turn = (child.row + self._turn) % parts == 0 and held.served.options.memory_limit
             memory = (turn and private_bytes(child.pid)) or 0
             load = self.slots.load(child.row, child.threads)
@@ -271,7 +268,7 @@ class Nursery:
                 self._end(held, child)
             else:
                 number = signal.SIGABRT if what == ABORT else signal.SIGKILL
-                child.unstarted = child.state == STARTING
+                child.unstarted |= child.state == STARTING
                 self._end(held, child, number, LAST_WORDS)
             self._rest(held)
 

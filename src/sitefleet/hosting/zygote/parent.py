@@ -99,6 +99,7 @@ class Parent:
                 self.drain()
             self._apologies.end_late(now)
             self.nursery.look(now)
+        self._apologies.end_late(NEVER)
 
     def _send(self) -> None:
         with suppress(OSError):  # it has gone, and the loop hears of that
@@ -114,8 +115,7 @@ class Parent:
             self._poll.modify(self.end.fileno(), select.EPOLLIN | waits)
 
     def _pause(self, until: float) -> float | None:
-        wishes = [self.nursery.due, self._apologies.due, until]
-        due = min(wishes)
+        due = min(self.nursery.due, self._apologies.due, until)
         return None if due == NEVER else max(0.0, due - monotonic())
 
     def _event(self, descriptor: int, now: float) -> None:
@@ -161,14 +161,15 @@ class Parent:
                     text = "sites and sockets are not as many"
                     raise channel.BadMessage(text)
                 for values, descriptor in zip(message["sites"], descriptors, strict=True):
-                    self.serve(values, descriptor)
+                    try:
+                        self.serve(values, descriptor)
+                    except OSError as error:  # no descriptor is left: the others go on
+                        sys.stderr.write(f"{values['key']} is not served: {error}.\n")
             case "forget":
                 for key in message["keys"]:
                     self.forget(key)
             case "reload":
                 self.reload(message["key"])
-            case "drain":
-                self.drain()
             case "status":
                 held = [*self.held.values(), *self.nursery.forgotten]
                 for rows in statuses(held, self.nursery.slots):

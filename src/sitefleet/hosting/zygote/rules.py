@@ -14,6 +14,8 @@ STARTING, RUNNING, STOPPING = "starting", "running", "stopping"
 PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0)
 #: Two processes in a row that end sooner than this, without a request: the site does not start.
 SHORT = 1.0
+#: Seconds after which others have their turn to start, beside one that is still about it.
+SLOW = 2.0
 #: Seconds beyond its timeout that a process which is to end may take.
 GRACE = 5.0
 #: Seconds that a process has after SIGABRT, to say where it stands.
