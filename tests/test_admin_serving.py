@@ -159,3 +159,17 @@ def test_the_list_can_be_filtered_by_mode(browser, site, settings, default, dedi
     assert listed("") == {"one", "two"}
     settings.SITEFLEET = {"FRESHNESS": 0.0}
     assert "mode" not in [spec.title for spec in browser.get(LIST).context["cl"].filter_specs]
+
+
+def test_a_variable_that_is_listed_no_more_keeps_nobody_from_the_form(browser, site, settings):
+    configure_site(site, serving={"environment": {"FLAVOUR": "mild"}})
+    settings.SITEFLEET = {"FRESHNESS": 0.0}
+    sent = {"serving_environment": "FLAVOUR=mild", "serving_workers": "3"}
+    response = browser.post(change_url(site), form_of(site, state="maintenance", **sent))
+    assert response.status_code == 302, response.context["adminform"].form.errors
+    config = get_config(site)
+    assert (config.state, config.serving["workers"]) == ("maintenance", 3)
+    assert config.serving["environment"] == {"FLAVOUR": "mild"}
+    sent["serving_environment"] = "FLAVOUR=hot"
+    response = browser.post(change_url(site), form_of(site, state="maintenance", **sent))
+    assert "does not list it" in str(response.context["adminform"].form.errors)

@@ -59,7 +59,7 @@ def form_fields(config: SiteConfig | None) -> dict[str, forms.Field]:
     fields: dict[str, forms.Field] = {"mode": _mode_field()}
     for name in NAMES:
         if name != "environment" or own.get(name) or get_conf().SERVING.get(name):
-            fields[PREFIX + name] = _field(name, project)
+            fields[PREFIX + name] = _field(name, project, own)
     return fields
 
 
@@ -156,7 +156,7 @@ def _mode_field() -> forms.Field:
     return forms.ChoiceField(label=_("Mode"), choices=choices, required=False)
 
 
-def _field(name: str, project: Options) -> forms.Field:
+def _field(name: str, project: Options, own: dict[str, Any]) -> forms.Field:
     default = getattr(project, name)
     label = name.replace("_", " ").capitalize()
     hint = _text(default).replace("\n", " ") or _("none")
@@ -164,7 +164,7 @@ def _field(name: str, project: Options) -> forms.Field:
     if name == "interface":
         choices = [("", _("the project's: %s") % hint), *((value, value) for value in INTERFACES)]
         return forms.ChoiceField(choices=choices, help_text=_help(name), **common)
-    common |= {"validators": [_validator(name)], "help_text": _help(name)}
+    common |= {"validators": [_validator(name, own)], "help_text": _help(name)}
     if name in LINES:
         area = widgets.AdminTextareaWidget(attrs={"rows": 3, "placeholder": hint})
         return forms.CharField(widget=area, **common)
@@ -172,10 +172,10 @@ def _field(name: str, project: Options) -> forms.Field:
     return forms.IntegerField(widget=number, **common)
 
 
-def _validator(name: str) -> Callable[[Any], None]:
+def _validator(name: str, own: dict[str, Any]) -> Callable[[Any], None]:
     def validate(value: Any) -> None:
         try:
-            clean_serving({name: _value(name, value)})
+            clean_serving({name: _value(name, value)}, own)
         except ValidationError as error:
             # Of the text that JSON has for it nobody here has heard.
             in_json = any(f"{name} is a " in text for text in error.messages)

@@ -179,7 +179,7 @@ class SiteConfig(models.Model):
             validate_urlconf(self.urlconf)
         self.settings = clean_settings(self.settings, settings)
         if self.serving != serving:
-            self.serving = clean_serving(self.serving)
+            self.serving = clean_serving(self.serving, serving)
 
     def options(self) -> Options:
         """Return what follows the site (see `sitefleet.presented`)."""

@@ -12,7 +12,8 @@ from django.contrib.sites import models as django_sites
 from django.core.exceptions import SynchronousOnlyOperation
 
 from sitefleet.current import current_state, get_current_site_id
-from sitefleet.databases import in_event_loop, is_asking
+from sitefleet.databases import is_asking
+from sitefleet.hybrid import in_event_loop
 from sitefleet.presented import shown
 from sitefleet.resolver import resolver
 

@@ -41,10 +41,16 @@ def is_dedicated(default_mode: str, *, negated: bool = False) -> models.Q:
     return ~dedicated if negated else dedicated
 
 
-def clean_serving(values: Any) -> dict[str, Any]:
-    """Return options of the processes of a site as they are stored. Raises ValidationError."""
+def clean_serving(values: Any, stored: Any = None) -> dict[str, Any]:
+    """Return options of the processes of a site as they are stored. Raises ValidationError.
+
+    A variable that is ``stored`` with this value passes, also when it is listed no more.
+    """
+    given = values.get("environment") if isinstance(values, dict) else None
+    before = usable_serving(stored).get("environment", {})
+    kept = [name for name in before if isinstance(given, dict) and given.get(name) == before[name]]
     try:
-        return clean_options(values, get_conf().SERVING.get("environment", ()))
+        return clean_options(values, (*get_conf().SERVING.get("environment", ()), *kept))
     except InvalidOptions as error:
         raise ValidationError({"serving": error.problems}) from None
 

@@ -95,6 +95,8 @@ def echo(request):
 
 
 def slow(request):
+    if "text" in request.GET:
+        print(request.GET["text"], flush=True)  # so that a test knows that it is under way
     time.sleep(float(request.GET.get("seconds", 1)))
     return home(request)
 

@@ -5,9 +5,9 @@
             assert fleet.get("two", "/").json["site"] == "two"
 
 The projects' views are in `tests.acceptance.fleet_files`: `/` tells site and pid,
-`/slow/?seconds=1`, `/stream/?lines=3&pause=0.1`, `/echo/` (the headers as they came), `/crash/`,
-`/hang/`, `/grow/?megabytes=50`, `/error/`, and with ASGI a WebSocket at `/socket/` that answers
-each text with `<slug>:<text>`.
+`/slow/?seconds=1&text=begun` (which says the text first), `/stream/?lines=3&pause=0.1`, `/echo/`
+(the headers as they came), `/crash/`, `/hang/`, `/grow/?megabytes=50`, `/error/`, and with ASGI a
+WebSocket at `/socket/` that answers each text with `<slug>:<text>`.
 """
 
 import atexit

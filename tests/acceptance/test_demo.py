@@ -38,6 +38,7 @@ PAGES = {
     "archived": {"name": "Sommerfest der vereinigten Donaudampfschifffahrtsgesellschaften"},
     "suspended": {},
     "maintenance": {"name": "Ghana"},
+    "no_database": {"reason": "connection to <b>" + "x" * 90, "debug": True},
     "malformed_host": {"host": "a" * 300, "reason": "it is too long"},
     "unknown_host": {"host": "<b>" + "x" * 90, "command_host": "x", "ignored_header": "y" * 90},
 }

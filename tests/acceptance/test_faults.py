@@ -131,9 +131,11 @@ def is_replaced(fleet, what, pid):
 def test_who_waits_for_a_process_that_is_killed_is_told(fleet):
     pid = fleet.pid("victim")
     with ThreadPoolExecutor(2) as pool:
-        slow = pool.submit(fleet.request, "victim", "/slow/?seconds=20", "POST", timeout=30)
-        other = pool.submit(fleet.request, "other", "/slow/?seconds=2", "POST", timeout=30)
-        time.sleep(0.7)
+        paths = "/slow/?seconds=20&text=victim-begun", "/slow/?seconds=2&text=other-begun"
+        slow = pool.submit(fleet.request, "victim", paths[0], "POST", timeout=30)
+        other = pool.submit(fleet.request, "other", paths[1], "POST", timeout=30)
+        begun = ("victim-begun", "other-begun")
+        assert wait_for(lambda: all(text in fleet.output for text in begun)), fleet.output
         begun = time.monotonic()
         os.kill(pid, signal.SIGKILL)
         assert slow.result().status in {502, 503}

@@ -198,7 +198,9 @@ def test_twenty_seconds_without_a_database_cost_what_needs_one_and_nothing_else(
                     for name in ("one", "common"):
                         assert fleet.get(name, "/rows/", timeout=5).status == 500
                     # A process that has never found its site cannot do so now, and says it.
-                    assert fleet.get("asleep", "/echo/", timeout=5).status == 500
+                    answer = fleet.get("asleep", "/echo/", timeout=5)
+                    assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+                    assert wait_for(lambda: "503 for 'asleep.localhost" in fleet.output)
                     time.sleep(max(0, end - time.monotonic()))
                 for name in ("one", "common", "asleep"):
                     assert wait_for(lambda name=name: fleet.get(name, "/rows/").status == 200)

@@ -14,6 +14,7 @@ from django.db import connection, connections
 
 from sitefleet.hosting.planning.fleet import read_fleet
 from sitefleet.registry import add_site, change_site, configure_site
+from sitefleet.serving.capacity import read_capacity
 from tests.acceptance.processes import ROOT, environment_for
 
 pytestmark = pytest.mark.acceptance
@@ -190,3 +191,15 @@ def test_a_database_that_is_gone_is_told_once_and_comes_back(postgres, listen):
         said = reader.process.stderr.read()
     assert said.count("the fleet goes on as it is") == 1
     assert said.count("answers again") == 1
+
+
+@pytest.mark.usefixtures("postgres")
+def test_connections_of_other_users_are_counted_too():
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE ROLE visitor")
+        cursor.execute("SET ROLE visitor")  # to whom this session is that of somebody else
+        try:
+            assert read_capacity(connection)["used_connections"] > 0
+        finally:
+            cursor.execute("RESET ROLE")
+            cursor.execute("DROP ROLE visitor")

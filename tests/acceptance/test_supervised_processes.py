@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sitefleet.hosting.processes import process as processes
-from sitefleet.hosting.processes.leftovers import BELONGS_TO, end_leftovers, find_leftovers
+from sitefleet.hosting.processes.leftovers import belonging_to, end_leftovers, find_leftovers
 from sitefleet.hosting.processes.process import Process, describe_exit
 
 pytestmark = pytest.mark.acceptance
@@ -109,6 +109,18 @@ async def test_the_number_of_a_process_that_has_ended_is_forgotten(shell):
     assert process.pid is None
 
 
+async def test_it_is_stopped_while_it_is_being_started(logs):
+    process = Process("p", ["sleep", "1000"], dict(os.environ), logs)
+    starting = asyncio.create_task(process.start())
+    await asyncio.sleep(0)
+    await process.stop()
+    await starting
+    try:
+        assert await until(lambda: not process.is_running)
+    finally:
+        process.kill()
+
+
 async def test_it_is_stopped_while_it_waits_to_start_again(shell, monkeypatch):
     monkeypatch.setattr(processes, "BACKOFF", (60.0,))
     process = await shell("exit 0")
@@ -124,6 +136,18 @@ async def test_it_is_replaced_without_a_word(shell, logs):
     assert await until(lambda: process.is_running and process.pid != before)
     assert await until(lambda: logs.lines == [("p", "up")] * 2)
     assert process.restarts == 0  # somebody has asked for it
+
+
+async def test_an_end_that_nobody_has_asked_for_is_told_though_one_was_asked_for_before(
+    shell, logs, monkeypatch
+):
+    monkeypatch.setattr(processes, "BACKOFF", (0.3,))
+    process = await shell("echo up; exit 3")
+    assert await until(lambda: any("ended" in line for _, line in logs.lines))
+    process.replace()  # while it waits to start again
+    assert await until(lambda: logs.lines.count(("p", "up")) == 3)
+    said = [line.partition(" ")[0] for _, line in logs.lines]
+    assert said[:5] == ["up", "ended", "up", "ended", "up"]
 
 
 async def test_it_is_not_started_again_with_a_file_of_another_under_an_old_number(logs):
@@ -174,7 +198,7 @@ asyncio.run(main())
 def test_leftovers_are_known_by_their_run_directory_and_ended(tmp_path):
     command = ["sh", "-c", "trap '' TERM; while :; do sleep 0.05; done"]
     mine, others = (
-        subprocess.Popen(command, env={**os.environ, BELONGS_TO: str(tmp_path / name)})
+        subprocess.Popen(command, env={**os.environ, **belonging_to(tmp_path / name)})
         for name in ("r", "r2")
     )
     try:

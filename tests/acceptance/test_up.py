@@ -8,6 +8,7 @@ import stat
 import subprocess
 import threading
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -16,6 +17,7 @@ from tests.acceptance.fleets import (
     add_sites,
     asking,
     environment,
+    free_port,
     make_project,
     wait_for,
 )
@@ -267,15 +269,30 @@ def test_the_plan_lists_shared_sites_too_and_refuses_what_up_refuses(other_proje
 
 def test_a_second_sigterm_that_is_part_of_the_first_does_not_kill(other_project):
     with other_project.up() as fleet:
-        slow = []
-        thread = threading.Thread(target=lambda: slow.append(fleet.get("one", "/slow/")))
+        with under_way(fleet, "one") as statuses:
+            fleet.process.send_signal(signal.SIGTERM)
+            time.sleep(0.1)
+            assert fleet.stop(signal.SIGTERM) == 0
+        assert statuses == [200]
+
+
+@contextmanager
+def under_way(fleet, *slugs):
+    """Have a slow request of each site under way; gives the statuses of the answers, at the end."""
+    statuses = []
+    path = "/slow/?text=has-begun"
+    asked = [
+        threading.Thread(target=lambda slug=slug: statuses.append(fleet.get(slug, path).status))
+        for slug in slugs
+    ]
+    for thread in asked:
         thread.start()
-        time.sleep(0.4)
-        fleet.process.send_signal(signal.SIGTERM)
-        time.sleep(0.1)
-        assert fleet.stop(signal.SIGTERM) == 0
-        thread.join()
-        assert [answer.status for answer in slow] == [200]
+    try:
+        assert wait_for(lambda: fleet.output.count("has-begun") == len(slugs)), fleet.output
+        yield statuses
+    finally:
+        for thread in asked:
+            thread.join()
 
 
 def test_the_plan_is_told_with_and_without_a_fleet_that_runs(fleet, other_project):
@@ -308,20 +325,25 @@ def test_hung_up_it_reloads(fleet):
     assert wait_for(lambda: "Reloaded all." in fleet.output)
 
 
+def test_it_is_stopped_by_a_signal_though_nobody_can_see_what_it_says(other_project):
+    bind = f"127.0.0.1:{free_port()}"
+    command = [*SITEFLEET, "up", *other_project.where, "--bind", bind]
+    with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE) as process:
+        try:
+            assert any(line.startswith(b"ready") for line in process.stdout)
+            process.stdout.close()
+            process.send_signal(signal.SIGTERM)
+            process.wait(30)
+        finally:
+            process.kill()
+    assert not other_project.leftovers()
+
+
 def test_stopped_by_a_signal_it_answers_what_was_asked_and_leaves_nothing(other_project):
     with other_project.up() as fleet:
-        slow = []
-        asked = [
-            threading.Thread(target=lambda slug=slug: slow.append(fleet.get(slug, "/slow/")))
-            for slug in ("one", "two")
-        ]
-        for thread in asked:
-            thread.start()
-        time.sleep(0.4)
-        assert fleet.stop(signal.SIGINT) == 0
-        for thread in asked:
-            thread.join()
-        assert [answer.status for answer in slow] == [200, 200]
+        with under_way(fleet, "one", "two") as statuses:
+            assert fleet.stop(signal.SIGINT) == 0
+        assert statuses == [200, 200]
         assert fleet.output.endswith("stopped\n")
         assert not other_project.leftovers()
         assert not list((other_project.run_dir / "s").iterdir())
@@ -333,8 +355,9 @@ def test_stopped_by_a_signal_it_answers_what_was_asked_and_leaves_nothing(other_
 
 def test_interrupted_twice_it_waits_for_no_request(other_project):
     with other_project.up() as fleet:
-        hanging = [ask_and_leave(fleet, slug, "/hang/") for slug in ("one", "two")]
-        time.sleep(0.4)
+        path = "/slow/?seconds=3600&text=hangs"
+        hanging = [ask_and_leave(fleet, slug, path) for slug in ("one", "two")]
+        assert wait_for(lambda: fleet.output.count("hangs") == len(hanging))
         fleet.process.send_signal(signal.SIGINT)
         assert wait_for(lambda: "Stopping" in fleet.output)
         assert fleet.stop(signal.SIGINT, seconds=5) == 1
@@ -376,8 +399,9 @@ def test_too_few_open_files_are_told_at_start(other_project):
         (("--run-dir", f"/tmp/{'x' * 90}"), "too long for sockets in it"),  # noqa: S108 - never made
         (("--project", "/nowhere"), "--project: there is no folder /nowhere."),
         (("--settings", "no.such"), "No module named 'no'"),
+        (("--bind", "a..b:8000"), "Cannot listen on a..b:8000: that is no name of a host."),
     ],
-    ids=["run dir", "long run dir", "project", "settings"],
+    ids=["run dir", "long run dir", "project", "settings", "bind"],
 )
 def test_what_cannot_start_says_why_in_one_line(other_project, option, said):
     assert said in refused(other_project, *option)

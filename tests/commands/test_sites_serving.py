@@ -99,6 +99,18 @@ def test_what_raw_sql_has_put_there_does_not_count_and_can_be_mended(manage, sit
     assert (get_config(site).mode, get_config(site).serving) == ("", {"idle": 8})
 
 
+def test_a_variable_that_is_listed_no_more_may_stay_and_not_be_changed(manage, site, settings):
+    own = {"environment": {"FLAVOUR": "mild"}}
+    configure_site(site, serving=own)
+    settings.SITEFLEET = {"FRESHNESS": 0.0}
+    assert manage("sites", "serving", "one", "workers=3").status == 0
+    assert get_config(site).serving == own | {"workers": 3}
+    ended = manage("sites", "serving", "one", "environment=FLAVOUR=hot")
+    assert (ended.status, "does not list it" in ended.err) == (1, True)
+    assert manage("sites", "serving", "one", "environment=").status == 0
+    assert get_config(site).serving == {"workers": 3}
+
+
 def test_show_and_list_tell_it(manage, site, other_site):
     assert "mode" not in manage("sites", "list").out.split()
     configure_site(other_site, mode="dedicated", serving={"workers": 5})

@@ -62,6 +62,18 @@ async def test_it_survives_what_is_no_question(control, run_dir, line):
     assert raised == []
 
 
+@pytest.mark.parametrize("part", [b"", b'{"hello": "'], ids=["nothing", "half"])
+async def test_an_answer_that_breaks_off_is_told_in_a_sentence(run_dir, part):
+    async def end_early(reader, writer):
+        await reader.readline()
+        writer.write(part)
+        writer.close()
+
+    async with await asyncio.start_unix_server(end_early, str(run_dir.control)):
+        with pytest.raises(Refused, match="ended before it answered"):
+            await answer(run_dir, "hello")
+
+
 async def test_it_is_for_its_user_alone_and_gone_when_stopped(control, run_dir):
     assert stat.S_IMODE(run_dir.control.stat().st_mode) == 0o600
     assert stat.S_IMODE(run_dir.root.stat().st_mode) == 0o700

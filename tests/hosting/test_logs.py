@@ -139,6 +139,19 @@ def test_bytes_are_marked_as_text_is():
     assert lines == [marked("site-3", "schön"), marked("site-3", "\\xff"), ""]
 
 
+def test_it_is_a_file_as_that_of_other_processes_is():
+    read_end, write_end = os.pipe()
+    output = MarkedOutput("site-3", write_end)
+    output.writelines(["one\n", "two\n"])
+    output.buffer.writelines([b"three\n"])
+    print("four", file=io.TextIOWrapper(output.buffer, "utf-8"), flush=True)
+    assert (output.writable(), output.readable(), output.closed) == (True, False, False)
+    os.close(write_end)
+    with os.fdopen(read_end, encoding="utf-8") as reader:
+        lines = reader.read().split("\n")
+    assert lines == [*(marked("site-3", text) for text in ("one", "two", "three", "four")), ""]
+
+
 def test_output_is_marked_where_a_process_becomes_that_of_a_site(monkeypatch):
     monkeypatch.setattr(sys, "stdout", io.StringIO())
     monkeypatch.setattr(sys, "stderr", io.StringIO())

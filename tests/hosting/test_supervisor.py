@@ -8,7 +8,9 @@ import pytest
 
 from sitefleet.hosting.context import Status
 from sitefleet.hosting.planning.plan import make_plan
+from sitefleet.hosting.processes.leftovers import BELONGS_TO
 from sitefleet.hosting.processes.logs import Logs
+from sitefleet.hosting.processes.process import Process
 from sitefleet.hosting.processes.project import Project
 from sitefleet.hosting.processes.run_dir import RunDir
 from sitefleet.hosting.routers.asyncio_ import AsyncioRouter
@@ -152,6 +154,15 @@ async def test_what_could_not_be_changed_is_said_and_tried_again(running, calls,
     assert "could not be made, it is tried again: OSError: no space left" in said
 
 
+async def test_a_change_that_failed_is_taken_back_when_it_is_not_wanted_any_more(running, calls):
+    running.driver.broken = 1
+    wanted = [fleet(site(1), site(2), site(3)), fleet(site(1), site(2))]
+    again = "router", "apply", ("site-1", "site-2")
+    await change(running, *wanted, until=lambda: again in calls)
+    assert calls[-3:-1].count(("driver", "apply", ("site-1", "site-2"))) == 1
+    assert "site-3" not in running.context.sockets._held
+
+
 async def test_a_change_is_not_tried_again_before_all_of_it_has_ended(running, monkeypatch):
     monkeypatch.setattr(module, "AGAIN", (0.001,))
     apply, done = running.driver.apply, []
@@ -233,6 +244,20 @@ async def test_a_part_that_cannot_tell_its_state_hides_no_other(running):
     assert rows["shared"].state == rows["router"].state == "running"
 
 
+async def test_a_process_that_is_about_to_start_again_is_told_beside_idle_sites(
+    running, tmp_path, monkeypatch
+):
+    async def idle():
+        return [Status("site-1", "idle")]
+
+    monkeypatch.setattr(running.driver, "status", idle)
+    monkeypatch.setattr(Process, "is_kept", True)
+    running.context.project = Project(tmp_path, "settings")
+    reader = running.context.process("reader", ["reader"])
+    rows = {row.instance: row.state for row in await running.status()}
+    assert rows[reader.name] == "starting"
+
+
 async def test_requests_are_those_that_a_driver_counts_or_else_the_router(running, monkeypatch):
     async def counted():
         return [Status("driver", "running", requests=3)]
@@ -260,6 +285,14 @@ async def test_what_was_being_started_when_it_is_stopped_ends_too(running, tmp_p
     await left.start()
     await running.stop()
     assert not left.is_running
+
+
+def test_processes_can_be_found_by_whose_they_are_whatever_they_call_themselves(running, tmp_path):
+    """`setproctitle`, which gunicorn uses where it is installed, would write over variables."""
+    running.context.project = Project(tmp_path, "settings")
+    variables = running.context.process("p", ["p"]).environment
+    assert variables[BELONGS_TO] == str(running.context.run_dir.root)
+    assert variables["SPT_NOENV"] == "1"
 
 
 async def test_a_reload_waits_until_all_is_started(running, calls, monkeypatch):

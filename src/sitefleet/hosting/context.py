@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 from weakref import WeakSet
 
-from sitefleet.hosting.processes.leftovers import BELONGS_TO
+from sitefleet.hosting.processes.leftovers import belonging_to
 from sitefleet.hosting.processes.logs import OWN
 from sitefleet.hosting.processes.process import Process
 
@@ -40,7 +40,7 @@ class Context:
         descriptors: tuple[int, ...] = (),
     ) -> Process:
         """Return a process of the project, not started yet."""
-        own = {BELONGS_TO: str(self.run_dir.root)}
+        own = belonging_to(self.run_dir.root)
         variables = {**self.project.variables(), **(environment or {}), **own}
         made = Process(name, argv, variables, self.logs, descriptors, str(self.project.root))
         self.processes.add(made)

@@ -127,7 +127,7 @@ def rename(options: Options) -> list[str]:
 def state(options: Options) -> list[str]:
     """Set the state of a site."""
     config = set_state(get_site(options["site"]), options["state"])
-    return [f"{config.site.name} ({config.slug}) is {config.get_state_display()}."]
+    return [f"{config.site.name} ({config.slug}) is {config.state}."]
 
 
 def confirm_removal(options: Options) -> None:

@@ -47,8 +47,7 @@ def status(options: Namespace, terminal: Terminal) -> int:
 def status_lines(told: dict[str, Any], terminal: Terminal, *, everything: bool) -> list[str]:
     """Return the table of what runs; sites of which nothing runs are counted."""
     rows = told["processes"]
-    idle = [] if everything else [row for row in rows if row["state"] == "idle"]
-    shown = [row for row in rows if row not in idle] if idle else rows
+    shown = [row for row in rows if everything or row["state"] != "idle"]
     cells = [_cells(row) for row in shown]
     lines = terminal.table(HEAD, cells)
     for number, row in enumerate(shown, 1):
@@ -57,8 +56,8 @@ def status_lines(told: dict[str, Any], terminal: Terminal, *, everything: bool) 
             lines[number] = lines[number].replace(
                 f"  {row['state']} ", f"  {terminal.paint(row['state'], colour)} ", 1
             )
-    if idle:
-        lines.append(f"idle: {len(idle)} (--all lists them)")
+    if hidden := len(rows) - len(shown):
+        lines.append(f"idle: {hidden} (--all lists them)")
     if told["lost_lines"]:
         lines.append(f"{told['lost_lines']} lines of logs are lost: is the disk full?")
     kinds = f"{told['dedicated_sites']} dedicated, {told['shared_sites']} shared"

@@ -34,7 +34,7 @@ def logs(options: Namespace, terminal: Terminal) -> int:
     last = [(path, Logs(run_dir).last(path.stem, options.lines)) for path in known]
     _show(terminal, last, merged=not name)
     if name and not known:
-        terminal.line(f"{name} has said nothing yet.")
+        terminal.line(f"{printable(options.site)} has said nothing yet.")
     with suppress(KeyboardInterrupt):
         while options.follow:
             time.sleep(EVERY)

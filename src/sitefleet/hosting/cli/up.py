@@ -23,7 +23,6 @@ def up(options: Namespace, terminal: Terminal) -> int:
     """Serve all sites until this is told to stop."""
     lines = Lines(terminal, quiet=options.quiet)
     hooks = Hooks(
-        say=lambda text: terminal.named(OWN, text),
         show=lines.show,
         ready=lambda plan: _ready(plan, terminal),
         progress=terminal.progress,

@@ -15,6 +15,15 @@ PROC = Path("/proc")
 PATIENCE = 3.0
 
 
+def belonging_to(run_dir: Path) -> dict[str, str]:
+    """Return the variables by which a process is found, and by which they stay readable.
+
+    `setproctitle`, which gunicorn uses where it is installed, writes over them unless it is told
+    not to: see ``SPT_NOENV`` in its documentation.
+    """
+    return {BELONGS_TO: str(run_dir), "SPT_NOENV": "1"}
+
+
 def find_leftovers(run_dir: Path) -> list[int]:
     """Return the processes that were started for this run directory, this one left out.
 

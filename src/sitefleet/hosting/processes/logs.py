@@ -6,6 +6,7 @@ A line that begins with a *mark* belongs to one site of a process that serves se
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
+
+    from _typeshed import ReadableBuffer
 
     from sitefleet.hosting.processes.run_dir import RunDir
 
@@ -134,18 +137,20 @@ def marked(key: str, line: str) -> str:
     return f"{MARK}{key}{MARK}{line}"
 
 
-class MarkedOutput:
+class MarkedOutput(io.TextIOBase):
     """Stands in for ``sys.stdout`` and ``sys.stderr`` in a process of one site: marks its lines."""
 
     def __init__(self, key: str, descriptor: int) -> None:
+        super().__init__()
         self.key, self._descriptor, self._rest = key, descriptor, ""
+        self.buffer = MarkedBytes(self)
+        """Where bytes are written, as to that of ``sys.stdout``."""
 
     encoding, errors = "utf-8", "backslashreplace"
 
-    @property
-    def buffer(self) -> MarkedBytes:
-        """Where bytes are written, as to that of ``sys.stdout``."""
-        return MarkedBytes(self)
+    def writable(self) -> bool:
+        """Return that it can be written to."""
+        return True
 
     def write(self, text: str) -> int:
         """Write whole lines, each in one piece; a full disk or a closed pipe is no error."""
@@ -177,16 +182,22 @@ class MarkedOutput:
             os.write(self._descriptor, data)
 
 
-class MarkedBytes:
+class MarkedBytes(io.BufferedIOBase):
     """The ``buffer`` of a `MarkedOutput`: what is no UTF-8 is written with backslashes."""
 
     def __init__(self, output: MarkedOutput) -> None:
+        super().__init__()
         self._output = output
 
-    def write(self, data: bytes) -> int:
+    def writable(self) -> bool:
+        """Return that it can be written to."""
+        return True
+
+    def write(self, data: ReadableBuffer) -> int:
         """Write whole lines."""
-        self._output.write(bytes(data).decode("utf-8", "backslashreplace"))
-        return len(data)
+        text = bytes(data)
+        self._output.write(text.decode("utf-8", "backslashreplace"))
+        return len(text)
 
     def flush(self) -> None:
         """Write what is left of a line."""

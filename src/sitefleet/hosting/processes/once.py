@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sitefleet.exceptions import SiteError
+from sitefleet.hosting.processes.spawned import spawn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 #: Seconds that a command has: loading a large project takes a few.
 PATIENCE = 60.0
+BLOCK = 64 * 1024
 
 
 async def run_once(  # noqa: PLR0913 - what there is to say of a process, by keyword
@@ -30,26 +31,21 @@ async def run_once(  # noqa: PLR0913 - what there is to say of a process, by key
     Raises OSError where it cannot be started; SiteError, which begins with ``late``, where it has
     not ended after ``patience`` seconds: then it is killed.
     """
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env=environment,
-        cwd=cwd,
-        pass_fds=descriptors,
-    )
+    spawned = await spawn(command, environment=environment, cwd=cwd, descriptors=descriptors)
+    said = bytearray()
+
+    async def read(lines: asyncio.StreamReader) -> None:
+        while block := await lines.read(BLOCK):
+            said.extend(block)
+
     try:
-        said, _ = await asyncio.wait_for(process.communicate(), patience)
+        # Not `wait_for`: that of Python 3.11 may lose a cancellation.
+        async with asyncio.timeout(patience):
+            status = await spawned.wait(read)
     except TimeoutError:
         message = f"{late or f'{command[0]} has not ended'} within {patience:.0f} seconds."
         raise SiteError(message) from None
-    finally:
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()  # else its end is told to a loop that is closed
-    return process.returncode or 0, said.decode(errors="replace")
+    return status, said.decode(errors="replace")
 
 
 def last_line(said: str) -> str:

@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
 from errno import EBADF
-from signal import SIGKILL, SIGTERM, Signals
+from signal import SIGTERM, Signals
 from time import monotonic, time
 from typing import TYPE_CHECKING
 
 from sitefleet.hosting.processes.logs import speaker_of
-from sitefleet.hosting.processes.parents import end_with
-from sitefleet.hosting.processes.pipes import open_pipe
+from sitefleet.hosting.processes.spawned import Spawned, spawn
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 
     from sitefleet.hosting.processes.logs import Logs
 
@@ -30,10 +28,6 @@ if TYPE_CHECKING:
 BACKOFF = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0)
 #: Seconds after which a process counts as well, and its next end as the first.
 WELL_AFTER = 10.0
-LONGEST_LINE = 64 * 1024
-#: Seconds in which lines are awaited that a process has written before it ended: what it has
-#: started in a session of its own may hold the pipe for as long as it likes.
-LAST_LINES = 0.5
 
 
 @dataclass(eq=False)
@@ -53,15 +47,11 @@ class Process:
     """Those that nobody has asked for."""
     failures: int = 0
     """How often in a row it has ended soon after it was started."""
-    pid: int | None = None
-    """Of the process and of its group; None while none runs: the number may be another's then."""
     started: float = 0.0
     """Seconds since 1970."""
     _task: asyncio.Task[None] | None = None
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    _running: asyncio.subprocess.Process | None = None
-    _lines: asyncio.StreamReader | None = None
-    _pipe: asyncio.BaseTransport | None = None
+    _running: Spawned | None = None
     _replaced: bool = False
     _inherited: list[tuple[int, int]] = field(default_factory=list)
 
@@ -73,13 +63,12 @@ class Process:
 
     def signal(self, number: int) -> None:
         """Send a signal, if it runs."""
-        if self._running is not None and self._running.returncode is None:
-            with suppress(ProcessLookupError):
-                self._running.send_signal(number)
+        if self._running is not None:
+            self._running.signal(number)
 
     def replace(self) -> None:
         """Let it end, and start another one."""
-        self._replaced = True
+        self._replaced = self.is_running  # else another one is about to start anyway
         self.signal(SIGTERM)
 
     async def stop(self, patience: float = 10.0, number: int = SIGTERM) -> None:
@@ -95,12 +84,18 @@ class Process:
     def kill(self) -> None:
         """End it and its whole group at once."""
         self._stopping.set()
-        self._kill_group()
+        if self._running is not None:
+            self._running.kill_group()
+
+    @property
+    def pid(self) -> int | None:
+        """Its number, and that of its group; None while none runs."""
+        return self._running.pid if self._running is not None else None
 
     @property
     def is_running(self) -> bool:
         """Whether it runs now."""
-        return self._running is not None and self._running.returncode is None
+        return self._running is not None and self._running.is_running
 
     @property
     def is_kept(self) -> bool:
@@ -111,32 +106,17 @@ class Process:
         if _identify(self.descriptors) != self._inherited:
             # A number that was closed meanwhile may be that of another site's socket by now.
             raise OSError(EBADF, "what it inherits was closed")
-        # A pipe of our own: with one of asyncio, before Python 3.13, the end of a process is told
-        # when all that it has forked have closed the pipe.
-        self._lines, self._pipe, write_end = await open_pipe(LONGEST_LINE)
-        try:
-            self._running = await asyncio.create_subprocess_exec(
-                *self.argv,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=write_end,
-                stderr=write_end,
-                env=dict(self.environment),
-                cwd=self.cwd,
-                pass_fds=self.descriptors,
-                start_new_session=True,  # Ctrl-C is for the supervisor, which stops all in order
-                preexec_fn=_before_exec(os.getpid()),
-            )
-        except BaseException:
-            self._pipe.close()
-            raise
-        finally:
-            os.close(write_end)
-        self.pid, self.started = self._running.pid, time()
+        self._running = await spawn(
+            self.argv, environment=self.environment, cwd=self.cwd, descriptors=self.descriptors
+        )
+        self.started = time()
+        if self._stopping.is_set():  # meanwhile, when there was nothing to send a signal to
+            self.signal(SIGTERM)
 
     async def _keep(self) -> None:
-        while True:
+        while self._running is not None:
             well_after = monotonic() + WELL_AFTER
-            code = await self._watch()
+            code = await self._running.wait(self._read)
             if self._stopping.is_set():
                 return
             is_well = monotonic() > well_after or self._replaced
@@ -161,23 +141,7 @@ class Process:
                 self.logs.write(self.name, f"cannot be started: {error}")
                 failures = len(BACKOFF)
                 continue
-            if self._stopping.is_set():  # meanwhile, when there was nothing to send a signal to
-                self.signal(SIGTERM)
             return True
-
-    async def _watch(self) -> int:
-        """Write down what it says until it has ended; return how it ended."""
-        assert self._running is not None  # noqa: S101 - for the type
-        assert self._lines is not None  # noqa: S101 - for the type
-        assert self._pipe is not None  # noqa: S101 - for the type
-        reading = asyncio.create_task(self._read(self._lines))
-        code = await self._running.wait()
-        self._kill_group()  # what it has forked ends with it
-        self.pid = None
-        await asyncio.wait((reading,), timeout=LAST_LINES)
-        reading.cancel()
-        self._pipe.close()
-        return code
 
     async def _read(self, stream: asyncio.StreamReader) -> None:
         while True:
@@ -189,11 +153,6 @@ class Process:
                 return
             line = data.decode("utf-8", "backslashreplace").rstrip("\r\n")
             self.logs.write(*speaker_of(line, self.name, self.speaks_for))
-
-    def _kill_group(self) -> None:
-        if self.pid is not None:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, SIGKILL)
 
 
 async def wait_for_all(*works: Awaitable[object]) -> None:
@@ -219,15 +178,3 @@ def describe_exit(code: int) -> str:
     with suppress(ValueError):
         return f"by {Signals(-code).name}"
     return f"by signal {-code}"
-
-
-def _before_exec(parent: int) -> Callable[[], None] | None:
-    """Return what a new process does first, so that it ends with its parent; None elsewhere."""
-    if not sys.platform.startswith("linux"):
-        return None
-
-    def ask_kernel() -> None:
-        if not end_with(parent):
-            os._exit(1)
-
-    return ask_kernel

@@ -99,15 +99,16 @@ def listen(bind: str) -> socket.socket:
         except OSError:
             made.close()
             raise
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # UnicodeError: what cannot be the name of a host
         raise SiteError(_why_not(bind, error)) from error
     return made
 
 
-def _why_not(bind: str, error: OSError) -> str:
-    if error.errno == errno.EADDRINUSE:
+def _why_not(bind: str, error: OSError | UnicodeError) -> str:
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
         return (
             f"Something listens on {bind} already. Stop it (`ss -ltnp` shows which process it"
             " is), or name another address by --bind."
         )
-    return f"Cannot listen on {bind}: {error.strerror}. Name another address by --bind."
+    reason = error.strerror if isinstance(error, OSError) else "that is no name of a host"
+    return f"Cannot listen on {bind}: {reason}. Name another address by --bind."

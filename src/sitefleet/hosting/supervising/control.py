@@ -97,7 +97,7 @@ def ask(run_dir: RunDir, action: str, **values: Any) -> Answer:
         raise Refused(f"No fleet runs in {run_dir.root}.") from None
     except OSError as error:
         raise Refused(f"The fleet in {run_dir.root} does not answer: {error}.") from None
-    if not line:
+    if not line.endswith(b"\n"):
         raise Refused(f"The fleet in {run_dir.root} ended before it answered.")
     answer: Answer = json.loads(line)
     if "error" in answer:

@@ -49,7 +49,6 @@ class Wishes:
 class Hooks:
     """Where a run says what it does."""
 
-    say: Callable[[str], None]
     show: Callable[[str, str, Plan], None]
     """A line of a process."""
     ready: Callable[[Plan], None]
@@ -59,8 +58,6 @@ class Hooks:
 
 
 STEPS = 4
-
-
 #: Files that may be open in any case: sites come, and processes keep the limit they start with.
 OPEN_FILES = 65_536
 #: Seconds within which a second SIGTERM is part of the first: a service manager and a shell may
@@ -92,8 +89,7 @@ class Run:
         plan, mistake = await self._look()
         budget = make_budget(plan)
         limit = raise_limit(max(budget.wanted_descriptors, OPEN_FILES))
-        if warning := check_descriptors(budget, limit):
-            self.hooks.say(warning)
+        warning = check_descriptors(budget, limit)
         run_dir = run_dir_of(self.project.root, self.wishes.run_dir or plan.fleet.serving.run_dir)
         run_dir.make()
         run_dir.lock()
@@ -101,6 +97,8 @@ class Run:
         self.supervisor = Supervisor(self.project, run_dir, self.logs, plan)
         self.supervisor.overridden = self.wishes.serving
         self.supervisor.mistake = mistake
+        if warning:
+            self.supervisor.context.say(warning)
         control = Control(run_dir.control, self._actions())
         self._listen_to_signals()
         try:
@@ -209,14 +207,15 @@ class Run:
             self._go_on(self.supervisor.reload())
 
     def _stop(self, number: int) -> None:
+        say = self.supervisor.context.say  # it never raises, though nobody may see it any more
         if number == signal.SIGTERM and monotonic() < self._told_to_stop_at + SAME_SIGNAL:
             return
         self._told_to_stop_at = monotonic()
         if self.stopping.is_set():
-            self.hooks.say("Killed.")
+            say("Killed.")
             self.supervisor.kill()
             os._exit(1)
-        self.hooks.say("Stopping; once more: kill.")
+        say("Stopping; once more: kill.")
         self.stopping.set()
 
     def _actions(self) -> dict[str, Callable[[Answer], Coroutine[Any, Any, Answer]]]:

@@ -61,6 +61,8 @@ class Supervisor:
         self.started = monotonic()
         self._changing = asyncio.Lock()
         self._told_later: set[str] = set()
+        self._is_half_done = False
+        """Whether a change has failed: servers have some of it, which `plan` does not tell."""
 
     async def start(self) -> None:
         """Start all of it, servers before who leads to them. Raises SiteError, OSError."""
@@ -136,9 +138,9 @@ class Supervisor:
             except Exception as error:  # noqa: BLE001 - the others have something to say
                 rows.append(Status(name, "failing", note=describe(error)))
         _fill_in(rows, self.router.counts())
-        told = {row.pid for row in rows}
+        told = {row.pid or row.instance for row in rows}
         for process in self.context.processes:
-            if process.is_kept and process.pid not in told:
+            if process.is_kept and (process.pid or process.name) not in told:
                 state = "running" if process.is_running else "starting"
                 memory = private_bytes(process.pid)
                 rows.append(
@@ -199,11 +201,12 @@ class Supervisor:
 
     async def _apply(self, plan: Plan) -> None:
         """Make the plan that of the servers: listen, lead there, and only then take away."""
-        if _what_counts(plan) == _what_counts(self.plan):
+        if not self._is_half_done and _what_counts(plan) == _what_counts(self.plan):
             self.plan = plan
             return
         for instance in plan.instances:  # first: without room for one nothing is changed
             self.context.sockets.address(instance.key)
+        self._is_half_done = True
         kept = {instance.key for instance in plan.instances}
         leaving = tuple(one for one in self.plan.dedicated if one.key not in kept)
         # The shared server stays as it is until nothing is led to what leaves it.
@@ -215,7 +218,7 @@ class Supervisor:
             await self._apply_servers(plan)
         self.context.sockets.keep_only(kept)
         self._tell(plan)
-        self.plan = plan
+        self.plan, self._is_half_done = plan, False
 
     async def _apply_servers(self, plan: Plan) -> None:
         await wait_for_all(self.shared.apply(plan), self.driver.apply(plan))

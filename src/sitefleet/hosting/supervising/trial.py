@@ -23,6 +23,6 @@ async def find_mistake(project: Project) -> str:
         status, said = await run_once(
             command, environment=project.variables(), cwd=project.root, late="It has not loaded"
         )
-    except SiteError as error:
+    except (SiteError, OSError) as error:
         return str(error)
     return last_line(said) if status else ""
