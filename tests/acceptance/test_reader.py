@@ -91,7 +91,7 @@ def site(file_database):
 
 def test_a_change_is_told_one_freshness_after_it_was_seen(site):
     with reading() as reader:
-        assert reader.line().shared_count == 1
+        assert reader.line().total == 1
         configure_site(site, mode="dedicated")
         changed = time.monotonic()
         fleet = reader.line()
@@ -138,7 +138,7 @@ def test_once_is_once(site):
         timeout=60,
         check=True,
     )
-    assert json.loads(done.stdout)["shared_count"] == 1
+    assert json.loads(done.stdout)["total"] == 1
     assert done.stdout.count("\n") == 1
 
 

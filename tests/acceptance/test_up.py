@@ -91,15 +91,21 @@ def test_status_tells_each_process(fleet):
     assert status["shared_sites"] >= 3
 
 
-def test_requests_of_the_shared_server_are_told_by_the_router(fleet):
+def test_requests_of_each_site_are_told_of_shared_ones_too(fleet):
+    def told(name):
+        found = json.loads(fleet.command("status", "--all", "--json").stdout)["processes"]
+        (row,) = [row for row in found if name in (row["slug"], row["instance"])]
+        return row["requests"], row["last_request"]
+
     fleet.get("one")
-
-    def told():
-        rows = {row["instance"]: row for row in fleet.status()["processes"]}
-        return rows["shared"]["requests"] and rows["shared"]["last_request"]
-
-    assert wait_for(told, 5)
-    assert abs(told() - time.time()) < 60
+    before = {name: told(name)[0] for name in ("one", "shared", "two")}
+    for slug in ("one", "one", "nobody", "two"):
+        fleet.get(slug)
+    for name, more in {"one": 2, "shared": 3, "two": 1}.items():
+        requests, last = told(name)
+        assert requests == before[name] + more, name
+        assert abs(last - time.time()) < 60
+    assert wait_for(lambda: told("router")[0] >= told("shared")[0])
 
 
 def test_status_is_a_table_that_ends_where_nobody_watches(fleet):

@@ -19,4 +19,5 @@ def site(pk, slug=None, mode="dedicated", **more):
 
 
 def fleet(*sites, shared=3, serving=None, **more):
-    return Fleet(1, tuple(sites), shared, Serving(**(serving or {})), **more)
+    total = shared + sum(one.mode == "dedicated" for one in sites)
+    return Fleet(1, tuple(sites), more.pop("total", total), Serving(**(serving or {})), **more)

@@ -1,18 +1,21 @@
 import io
 import json
 import re
+import time
 from dataclasses import replace
 
 import pytest
 
+from sitefleet.exceptions import SiteError
+from sitefleet.hosting.cli import client, main
 from sitefleet.hosting.cli import logs as module
-from sitefleet.hosting.cli import main
 from sitefleet.hosting.cli.client import status_lines
 from sitefleet.hosting.cli.common import port_hint
 from sitefleet.hosting.cli.logs import news
 from sitefleet.hosting.cli.parser import make_parser
 from sitefleet.hosting.cli.plan import plan_lines
 from sitefleet.hosting.cli.terminal import Terminal, ago
+from sitefleet.hosting.cli.up import _ready
 from sitefleet.hosting.planning.fleet import Serving
 from sitefleet.hosting.planning.plan import make_plan
 from sitefleet.hosting.supervising.control import USAGE, Refused
@@ -131,6 +134,23 @@ def test_sites_that_are_not_listed_are_counted(terminal):
     assert "... and 6 shared sites of no other word (too many to be listed)" in lines
 
 
+def test_a_site_that_wants_processes_of_its_own_and_cannot_have_them_is_one_site():
+    told = tell_plan(make_plan(fleet(site(1), site(2, shared_because="x"), total=2)))
+    assert (told["unlisted"], told["shared_sites"]) == (0, 1)
+
+
+def test_a_shared_site_with_options_is_shown_once_at_the_start():
+    screen = io.StringIO()
+    examples = (("s2", "http://s2.test/"), ("s3", "http://s3.test/"))
+    _ready(
+        make_plan(fleet(site(1), site(2, mode="shared"), shared=2, examples=examples)),
+        Terminal(screen, io.StringIO()),
+    )
+    told = screen.getvalue()
+    assert [told.count(f"http://s{number}.test/") for number in (1, 2, 3)] == [1, 1, 1]
+    assert "more" not in told
+
+
 def test_a_plan_tells_of_the_database_in_a_sentence(terminal):
     database = {"vendor": "postgresql", "max_connections": 97, "used_connections": 1}
     told = tell_plan(make_plan(fleet(database=database)))
@@ -152,7 +172,7 @@ def test_hosts_of_another_port_than_the_routers_are_told():
 
 
 def row(name, state, **more):
-    nothing = dict.fromkeys(("pid", "memory", "requests", "last_request", "slug"))
+    nothing = dict.fromkeys(("pid", "memory", "requests", "last_request", "site", "slug"))
     return {**nothing, "instance": name, "state": state, "restarts": 0, "note": "", **more}
 
 
@@ -178,6 +198,41 @@ def test_idle_sites_are_counted(terminal):
     assert lines[2].split()[:4] == ["busy", "running", "12.3", "MB"]
     assert lines[3] == "idle: 950 (--all lists them)"
     assert len(status_lines(told, terminal, everything=True)) == 953
+
+
+def test_shared_sites_are_listed_by_their_slugs_where_all_is_asked_for(terminal, monkeypatch):
+    told = told_status(
+        row("shared", "running", requests=9),
+        row("site-7", "shared", site=7, requests=5, last_request=time.time()),
+        row("site-8", "shared", site=8, requests=4),
+        row("site-9", "idle", site=9, slug="nine"),
+    )
+    assert status_lines(told, terminal, everything=False)[-1] == (
+        "shared: 2, idle: 1 (--all lists them)"
+    )
+    asked = []
+
+    def full_plan(options):
+        asked.append(options)
+        return make_plan(fleet(site(7, "seven", mode="shared")))
+
+    monkeypatch.setattr(client, "full_plan", full_plan)
+    slugs = client._Slugs(None)
+    for _ in range(2):
+        lines = status_lines(slugs.fill_in(told), terminal, everything=True)
+    assert [line.split()[:2] for line in lines[3:5]] == [["seven", "shared"], ["site-8", "shared"]]
+    assert len(asked) == 1
+
+
+def test_a_project_that_cannot_be_read_leaves_sites_their_ids(monkeypatch):
+    def broken(options):
+        raise SiteError("no")
+
+    monkeypatch.setattr(client, "full_plan", broken)
+    (found,) = client._Slugs(None).fill_in(told_status(row("site-7", "shared", site=7)))[
+        "processes"
+    ]
+    assert found["slug"] is None
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ FLEETS = st.builds(
     Fleet,
     generation=st.integers(0, 2**62),
     sites=st.lists(SITES, max_size=3).map(tuple),
-    shared_count=st.integers(0, 10**7),
+    total=st.integers(0, 10**7),
     serving=SERVING,
     database=st.dictionaries(TEXT, st.integers(), max_size=2),
     examples=st.lists(st.tuples(TEXT, TEXT), max_size=2).map(tuple),

@@ -74,7 +74,6 @@ OWN = {
     "x-forwarded-for": "203.0.113.7",
     "x-real-ip": "203.0.113.7",
     "x-forwarded-proto": "http",
-    "x-forwarded-port": "8000",
     "x-forwarded-host": "example.org",
 }
 

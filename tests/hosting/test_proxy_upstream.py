@@ -1,5 +1,6 @@
 """The instance's side of the asyncio router, without a connection: who is asked, and how often."""
 
+import time
 from types import SimpleNamespace
 from unittest.mock import Mock
 
@@ -54,11 +55,11 @@ def test_what_an_instance_has_not_read_is_asked_again_at_any_time(asked, wires, 
     assert len(wires) == 2
 
 
-def test_a_request_counts_for_the_instance_that_gets_it_and_once(asked, wires):
-    first, shared = asked._target, asked._state.routes.shared
+def test_a_request_counts_once_whoever_gets_it(asked, wires):
     asked.on_unreachable()
     asked.on_connected()
     asked.on_end(None)
     asked.on_connected()
-    assert (first.requests, shared.requests) == (0, 1)
-    assert (first.last, shared.last > 0) == (0.0, True)
+    new, last = asked._state.take_count()
+    assert (new, abs(last - time.time()) < 60) == (1, True)
+    assert asked._state.take_count() == (0, last)

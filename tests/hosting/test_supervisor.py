@@ -14,6 +14,7 @@ from sitefleet.hosting.processes.process import Process
 from sitefleet.hosting.processes.project import Project
 from sitefleet.hosting.processes.run_dir import RunDir
 from sitefleet.hosting.routers.asyncio_ import AsyncioRouter
+from sitefleet.hosting.servers.counts import Tally, Writer
 from sitefleet.hosting.supervising import supervisor as module
 from sitefleet.hosting.supervising.supervisor import Supervisor, override
 from sitefleet.hosting.supervising.telling import tell_status
@@ -27,6 +28,9 @@ class Part:
         self.name, self.calls = name, calls
         self.broken = 0
         self.busy = 0
+
+    async def start(self, plan):
+        await self.apply(plan)
 
     async def apply(self, plan):
         assert not self.busy, "two changes at once"
@@ -46,9 +50,6 @@ class Part:
         if self.broken:
             raise OSError("gone")
         return [Status(self.name, "running")]
-
-    def counts(self):
-        return {"shared": (7, 1000.5), "driver": (8, 1001.5)}
 
     async def stop(self):
         self.calls.append((self.name, "stop"))
@@ -73,6 +74,7 @@ def running(tmp_path, monkeypatch, calls):
     monkeypatch.setattr(module, "make_shared", lambda _context: parts["shared"])
     run_dir = RunDir(tmp_path)
     run_dir.logs.mkdir()
+    run_dir.counts.mkdir()
     made = Supervisor(None, run_dir, Logs(run_dir), make_plan(fleet(site(1), site(2))))
     made.context.sockets.tcp = True  # the paths of a test are too long
     made.reader = FakeReader()
@@ -258,13 +260,36 @@ async def test_a_process_that_is_about_to_start_again_is_told_beside_idle_sites(
     assert rows[reader.name] == "starting"
 
 
-async def test_requests_are_those_that_a_driver_counts_or_else_the_router(running, monkeypatch):
-    async def counted():
-        return [Status("driver", "running", requests=3)]
+async def test_requests_are_those_that_a_driver_counts_or_else_those_of_the_files(
+    running, monkeypatch
+):
+    shared, other = (Writer(str(running.context.run_dir.counts / name)) for name in ("shared", "g"))
+    for number in (1, 9, 9, 0):
+        shared.count(number)
+    other.count(2)
 
-    monkeypatch.setattr(running.driver, "status", counted)
-    rows = {row.instance: (row.requests, row.last_request) for row in await running.status()}
-    assert rows == {"router": (None, None), "shared": (7, 1000.5), "driver": (3, 1001.5)}
+    async def told():
+        return [Status("site-1", "running", requests=3), Status("site-2", "running")]
+
+    monkeypatch.setattr(running.driver, "status", told)
+    rows = {row.instance: row for row in await running.status()}
+    assert {name: row.requests for name, row in rows.items()} == {
+        "router": None,
+        "shared": 4,
+        "site-1": 3,
+        "site-2": 1,
+        "site-9": 2,
+    }
+    assert rows["site-9"].state == "shared"
+    assert [name for name, row in rows.items() if row.last_request is None] == ["router", "site-1"]
+
+
+async def test_a_fleet_that_starts_begins_to_count_anew(running):
+    counts = running.context.run_dir.counts
+    Writer(str(counts / "shared")).count(1)
+    await running.start()
+    assert Tally(counts).by_site == {}
+    assert {row.instance: row.requests for row in await running.status()}["shared"] == 0
 
 
 def test_a_process_of_several_sites_is_not_told_as_what_each_of_them_owns(running):

@@ -16,6 +16,7 @@ from sitefleet.hosting.planning.fleet import Serving, Site
 from sitefleet.hosting.planning.options import Options
 from sitefleet.hosting.planning.plan import SHARED_ASGI, Fleet, make_plan
 from sitefleet.hosting.planning.settings import parse_bind
+from sitefleet.hosting.processes.run_dir import RunDir
 from sitefleet.hosting.uwsgi import files, ini, query, talk
 from sitefleet.hosting.uwsgi.addresses import wait_in_line, wake
 from sitefleet.hosting.uwsgi.fastrouter import Fastrouter
@@ -289,7 +290,7 @@ def test_a_vassal_that_ends_is_not_one_that_can_be_led_to(monkeypatch):
     monkeypatch.setattr(talk, "read_stats", read_stats)
     monkeypatch.setattr(uwsgi, "PAUSE", 0)
     folder = Path("/run")
-    run_dir = SimpleNamespace(files=folder, sockets=folder, socket=folder.joinpath)
+    run_dir = RunDir(folder)
     context = SimpleNamespace(run_dir=run_dir, sockets=SimpleNamespace(tcp=False))
     found = asyncio.run(uwsgi.UwsgiDriver(context)._wait(fleet_with()))
     assert found["site-2"]["cursed"] == 0
@@ -301,7 +302,7 @@ def bind(address):
 
 
 def test_the_port_of_a_site_is_taken_by_the_emperor_alone(tmp_path):
-    run_dir = SimpleNamespace(files=tmp_path, sockets=tmp_path, socket=tmp_path.joinpath)
+    run_dir = RunDir(tmp_path)
     context = SimpleNamespace(run_dir=run_dir, sockets=SimpleNamespace(tcp=True))
     driver = uwsgi.UwsgiDriver(context)
     address = parse_bind(driver.address("site-2"))

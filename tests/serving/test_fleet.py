@@ -36,11 +36,11 @@ def test_shared_sites_are_counted_and_not_loaded(fleet):
         Site.objects.create(domain=f"{number}.example.com")
     with CaptureQueriesContext(connection) as few:
         found = load_fleet()
-    assert (found.sites, found.shared_count) == ((), 23)
+    assert (found.sites, found.total) == ((), 23)
     configure_site(fleet[1], mode="dedicated")
     with CaptureQueriesContext(connection) as more:
         found = load_fleet()
-    assert (only(found).id, found.shared_count) == (fleet[1].pk, 22)
+    assert (only(found).id, found.total) == (fleet[1].pk, 23)
     assert len(more) < len(few) + 10
 
 
@@ -48,7 +48,7 @@ def test_all_are_listed_where_that_is_asked_for_and_there_are_not_too_many(fleet
     configure_site(fleet[1], mode="dedicated")
     found = load_fleet(everything=True)
     assert [site.id for site in found.sites] == [site.pk for site in fleet]
-    assert found.shared_count == 2
+    assert found.total == 3
     assert len(make_plan(found).dedicated) == 1
     monkeypatch.setattr(module, "MOST_LISTED", 2)
     assert only(load_fleet(everything=True)).id == fleet[1].pk
@@ -75,7 +75,7 @@ def test_a_shared_site_is_listed_where_it_wants_asgi_or_paths(fleet):
     assert only(load_fleet()).id == fleet[1].pk
     configure_site(fleet[2], serving={"interface": "asgi"})
     assert [site.id for site in load_fleet().sites] == [fleet[1].pk, fleet[2].pk]
-    assert load_fleet().shared_count == 3
+    assert load_fleet().total == 3
 
 
 def test_all_are_listed_where_the_project_is_dedicated_but_for_those_that_are_not(fleet, settings):
@@ -83,7 +83,7 @@ def test_all_are_listed_where_the_project_is_dedicated_but_for_those_that_are_no
     configure_site(fleet[1], mode="shared")
     found = load_fleet()
     assert [site.id for site in found.sites] == [fleet[0].pk, fleet[2].pk]
-    assert found.shared_count == 1
+    assert found.total == 3
 
 
 def test_own_options_go_before_those_of_the_project(site):

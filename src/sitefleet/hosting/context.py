@@ -108,11 +108,5 @@ class Router(Protocol):
     async def status(self) -> list[Status]:
         """Return what runs."""
 
-    def counts(self) -> dict[str, tuple[int, float]]:
-        """Return requests, and when the last one came (seconds since 1970), by instance.
-
-        Of those that it counts: none where it is a program that does not tell.
-        """
-
     async def stop(self) -> None:
         """Stop; requests under way are answered."""

@@ -76,11 +76,10 @@ def load_fleet(*, everything: bool = False) -> Fleet:
     rows = map(_row, _select(Q())) if everything else _rows(serving.mode)
     read = _reader(serving, everything=everything)
     sites = _sites([found for found in map(read, rows) if found], environment)
-    dedicated = sum(site.mode == DEDICATED for site in sites)
     return Fleet(
         generation=generation,
         sites=sites,
-        shared_count=total - dedicated,
+        total=total,
         serving=serving,
         debug=settings.DEBUG,
         format=environment.format,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from sitefleet.hosting.cli.terminal import Terminal
 
+#: Sites of which nothing runs now; the shared ones of them are those that were asked for.
+QUIET = ("idle", "shared")
 HEAD = ("site", "state", "pid", "memory", "requests", "last request", "restarts", "note")
 COLOURS = {"running": GREEN, "starting": YELLOW, "stopping": YELLOW, "failing": RED}
 EVERY = 1.0
@@ -27,8 +30,13 @@ CLEAR = "\x1b[H\x1b[J"
 
 def status(options: Namespace, terminal: Terminal) -> int:
     """Show what runs."""
-    run_dir = running_dir(options)
-    told = ask(run_dir, "status")
+    run_dir, slugs = running_dir(options), _Slugs(options)
+
+    def look() -> dict[str, Any]:
+        told = ask(run_dir, "status")
+        return slugs.fill_in(told) if options.all else told
+
+    told = look()
     if options.json:
         terminal.line(json.dumps(told, indent=2))
     elif options.once or not terminal.is_live:
@@ -40,14 +48,34 @@ def status(options: Namespace, terminal: Terminal) -> int:
                 shown = "\n".join(lines).split("\n")
                 terminal.line(CLEAR + "\n".join(terminal.fitting(shown)))
                 time.sleep(EVERY)
-                told = ask(run_dir, "status")
+                told = look()
     return 0
 
 
+class _Slugs:
+    """The slugs of plain shared sites, which a fleet that runs does not list."""
+
+    def __init__(self, options: Namespace) -> None:
+        self._options = options
+        self._known: dict[int, str | None] = {}
+
+    def fill_in(self, told: dict[str, Any]) -> dict[str, Any]:
+        """Name the sites that have no name; the project is asked once for each new one."""
+        nameless = [row for row in told["processes"] if row["site"] and not row["slug"]]
+        if new := {row["site"] for row in nameless} - self._known.keys():
+            self._known |= dict.fromkeys(new)
+            with suppress(SiteError):  # else they are called by their ids
+                plan = full_plan(self._options)
+                self._known |= {one.site.id: one.site.slug for one in plan.decisions}
+        for row in nameless:
+            row["slug"] = self._known[row["site"]]
+        return told
+
+
 def status_lines(told: dict[str, Any], terminal: Terminal, *, everything: bool) -> list[str]:
-    """Return the table of what runs; sites of which nothing runs are counted."""
+    """Return the table of what runs; sites of which nothing of their own runs are counted."""
     rows = told["processes"]
-    shown = [row for row in rows if everything or row["state"] != "idle"]
+    shown = [row for row in rows if everything or row["state"] not in QUIET]
     cells = [_cells(row) for row in shown]
     lines = terminal.table(HEAD, cells)
     for number, row in enumerate(shown, 1):
@@ -56,8 +84,10 @@ def status_lines(told: dict[str, Any], terminal: Terminal, *, everything: bool) 
             lines[number] = lines[number].replace(
                 f"  {row['state']} ", f"  {terminal.paint(row['state'], colour)} ", 1
             )
-    if hidden := len(rows) - len(shown):
-        lines.append(f"idle: {hidden} (--all lists them)")
+    if len(shown) < len(rows):
+        hidden = Counter(row["state"] for row in rows if row["state"] in QUIET)
+        counted = ", ".join(f"{state}: {number}" for state, number in hidden.items())
+        lines.append(f"{counted} (--all lists them)")
     if told["lost_lines"]:
         lines.append(f"{told['lost_lines']} lines of logs are lost: is the disk full?")
     kinds = f"{told['dedicated_sites']} dedicated, {told['shared_sites']} shared"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sitefleet.hosting.cli.common import port_hint, project_of, wishes_of
 from sitefleet.hosting.cli.terminal import GREEN, RED
 from sitefleet.hosting.processes.logs import OWN
+from sitefleet.hosting.supervising.journal import where
 from sitefleet.hosting.supervising.running import Hooks, run
 from sitefleet.terminal import printable
 
@@ -21,6 +22,7 @@ SHOWN = 20
 
 def up(options: Namespace, terminal: Terminal) -> int:
     """Serve all sites until this is told to stop."""
+    terminal.goes_on = True
     lines = Lines(terminal, quiet=options.quiet)
     hooks = Hooks(
         show=lines.show,
@@ -52,16 +54,15 @@ class Lines:
 
 
 def _ready(plan: Plan, terminal: Terminal) -> None:
-    serving = plan.fleet.serving
     listed = [(one.site.url, one.site.slug, one.mode) for one in plan.decisions if one.site.url]
-    listed += [(url, slug, "shared") for slug, url in plan.fleet.examples]
-    total = plan.fleet.shared_count + len(plan.dedicated)
+    known = {one.site.slug for one in plan.decisions}
+    examples = [one for one in plan.fleet.examples if one[0] not in known]
+    listed += [(url, slug, "shared") for slug, url in examples]
+    total = plan.fleet.total
     for line in terminal.table(("url", "site", "mode"), listed[:SHOWN]):
         terminal.line(line)
     if total > (shown := min(len(listed), SHOWN)):
         terminal.line(f"... and {total - shown} more")
     if hint := port_hint(plan):
         terminal.line(hint)
-    who = f"{serving.router}, {serving.driver}, {serving.server}"
-    ready = terminal.paint("ready", GREEN)
-    terminal.line(f"{ready} at {printable(serving.bind)} ({who})")
+    terminal.line(f"{terminal.paint('ready', GREEN)} at {printable(where(plan))}")

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 from sitefleet.exceptions import SiteError
 from sitefleet.hosting.context import Status
 from sitefleet.hosting.processes.memory import private_bytes
+from sitefleet.hosting.servers.counts import COUNTS
 from sitefleet.hosting.uwsgi import ini, talk
 from sitefleet.hosting.uwsgi.addresses import hold_port, wait_in_line, wake
 from sitefleet.hosting.uwsgi.fastrouter import Fastrouter
-from sitefleet.hosting.uwsgi.files import write, write_vassals
+from sitefleet.hosting.uwsgi.files import remove_vassals, vassals_in, write, write_vassals
 from sitefleet.hosting.uwsgi.program import describe_project, find_program
-from sitefleet.hosting.uwsgi.quiet import keep_quiet
+from sitefleet.hosting.uwsgi.quiet import Quiet
 from sitefleet.hosting.uwsgi.texts import Texts, protocol
 
 if TYPE_CHECKING:
@@ -52,7 +53,13 @@ class UwsgiDriver:
         self.plan: Plan | None = None
         self.texts: Texts | None = None
         self.emperor: Process | None = None
+        self._counted = {COUNTS: str(context.run_dir.counts / "uwsgi")}
+        """For the Emperor and its vassals: where requests are counted."""
         self.fastrouter = Fastrouter(context, self.root)
+        self._logs = Quiet(context.logs)
+        self._taken: set[str] = set()
+        """Sites that the Emperor has taken up, as far as it was waited for."""
+        self._dismissals: set[asyncio.Task[None]] = set()
         self._ports: dict[str, socket.socket] = {}
         """Hold the ports of sites, as long as those may have a vassal."""
         context.sockets.elsewhere = self.address
@@ -87,11 +94,10 @@ class UwsgiDriver:
             self.texts = await self._find()
             self._check_paths(plan)
         self.texts.say_threads(plan)
-        await self._empty(plan)
         self.plan = plan
         await self._configure(plan)
         vassals = await self._wait(plan)
-        self._clean(plan, vassals)
+        self._release(self._taken | vassals.keys())
         await self._lead(plan)
         await self._wake(plan, vassals)
 
@@ -120,10 +126,13 @@ class UwsgiDriver:
         """See Driver."""
         options = [one.options.timeout for one in (self.plan.dedicated if self.plan else ())]
         patience = min(max(options, default=0), ini.LONGEST_STOP) + 5
+        for task in self._dismissals:
+            task.cancel()
         await self.fastrouter.stop()
         if self.emperor is not None:
             await self.emperor.stop(patience)
             self.emperor = None
+        self._stats.unlink(missing_ok=True)
         self._release(())
 
     # What is written, and who reads it.
@@ -137,6 +146,7 @@ class UwsgiDriver:
         monitor, plugins = texts.monitor(plan)
         if monitor.startswith("dir:"):
             write_vassals(texts.folder, texts.vassals(plan))
+            self._dismiss(vassals_in(texts.folder) - {one.key for one in plan.dedicated})
         elif password := texts.password():
             write(texts.password_file, password)
         path = self.root / "emperor.ini"
@@ -144,7 +154,8 @@ class UwsgiDriver:
             if self.emperor is not None:
                 await self.emperor.stop()
             argv = [texts.program.path, "--ini", str(path)]
-            self.emperor = keep_quiet(self.context.process("emperor", argv))
+            self.emperor = self.context.process("emperor", argv, environment=self._counted)
+            self.emperor.logs, self._taken = self._logs, set()
             await self.emperor.start()
         self.emperor.speaks_for = {instance.key for instance in plan.dedicated}
         if protocol(plan) == "uwsgi":
@@ -158,8 +169,12 @@ class UwsgiDriver:
         return {_key(vassal): vassal for vassal in stats.get("vassals", ())}
 
     async def _wait(self, plan: Plan) -> dict[str, dict[str, Any]]:
-        """Return the vassals, when the Emperor knows all of the plan, or after some seconds."""
+        """Return the vassals, when the Emperor has taken up the new ones, or after some seconds.
+
+        The new ones alone: one that is about to leave may have no row any more.
+        """
         wanted = {instance.key for instance in plan.dedicated}
+        new, self._taken = wanted - self._taken, wanted
         loop = asyncio.get_running_loop()
         deadline = loop.time() + PATIENCE
         while True:
@@ -168,30 +183,34 @@ class UwsgiDriver:
             failing = {_key(entry) for entry in stats.get("blacklist", ())}
             # One that ends takes connections until it is gone, and answers none of them.
             staying = {key for key, vassal in vassals.items() if not vassal["cursed"]}
-            if wanted <= staying | failing and stats:
+            left = new - staying - failing
+            if stats and not left:
                 return vassals
             if loop.time() > deadline:
-                left = ", ".join(sorted(wanted - vassals.keys()))
-                self.context.say(f"The Emperor has not taken up {left} yet.")
+                self.context.say(f"The Emperor has not taken up {', '.join(sorted(left))} yet.")
                 return vassals
             await asyncio.sleep(PAUSE)
 
-    async def _empty(self, plan: Plan) -> None:
-        """Let vassals that are to go accept what waits: nothing is led to them any more."""
-        kept = {instance.key for instance in plan.dedicated}
-        known = self.plan.dedicated if self.plan else ()
-        if leaving := [one.key for one in known if one.key not in kept]:
-            await asyncio.sleep(ON_THE_WAY)
-            running = {key for key, vassal in (await self._vassals()).items() if vassal["pid"] > 0}
-            await asyncio.gather(
-                *(wait_in_line(self.address(key)) for key in leaving if key in running)
-            )
+    def _dismiss(self, keys: set[str]) -> None:
+        """Take the files of vassals away, nothing being led to them any more."""
+        assert self.texts is not None  # noqa: S101 - apply has made it
+        if self.emperor is None:  # an earlier fleet has left them
+            remove_vassals(self.texts.folder, keys)
+        elif keys:  # one that hangs is not to hold up what other sites wait for
+            task = asyncio.create_task(self._empty(keys, self.texts.folder))
+            self._dismissals.add(task)
+            task.add_done_callback(self._dismissals.discard)
 
-    def _clean(self, plan: Plan, vassals: dict[str, dict[str, Any]]) -> None:
-        """Remove the sockets of vassals that are gone."""
-        self._release({instance.key for instance in plan.dedicated} | vassals.keys())
+    async def _empty(self, keys: set[str], folder: Path) -> None:
+        """Let vassals accept what waits, then take their files away, unless they are back."""
+        await asyncio.sleep(ON_THE_WAY)
+        running = {key for key, vassal in (await self._vassals()).items() if vassal["pid"] > 0}
+        await asyncio.gather(*(wait_in_line(self.address(key)) for key in keys & running))
+        plan = self.plan
+        remove_vassals(folder, keys - {one.key for one in (plan.dedicated if plan else ())})
 
     def _release(self, kept: Collection[str]) -> None:
+        """Remove the sockets of vassals that are gone."""
         for key in self._ports.keys() - kept:
             self._ports.pop(key).close()
         for path in self.context.run_dir.sockets.glob("site-*"):
@@ -227,9 +246,9 @@ class UwsgiDriver:
         note = f"uWSGI cannot be given {', '.join(left_out)}" if left_out else ""
         if vassal is None:
             return Status(instance.key, "failing", note=note or "the Emperor does not keep it")
-        pid = vassal["pid"]
+        pid, died = vassal["pid"], self._logs.died[instance.key]
         if pid <= 0:
-            return Status(instance.key, "idle", restarts=vassal["respawns"], note=note)
+            return Status(instance.key, "idle", restarts=died, note=note)
         stats = await talk.read_stats(self.context.run_dir.sockets / f"{instance.key}.st")
         workers = stats.get("workers", ())
         pids = [pid, *(worker["pid"] for worker in workers if worker["pid"])]
@@ -238,8 +257,7 @@ class UwsgiDriver:
             "running" if vassal["accepting"] else "starting",
             pid,
             sum(private_bytes(one) or 0 for one in pids),
-            sum(worker["requests"] for worker in workers) if stats else None,
-            restarts=vassal["respawns"],
+            restarts=died,
             note=note,
         )
 

@@ -83,8 +83,8 @@ class Fleet:
     """Another one after each change of a site."""
     sites: tuple[Site, ...]
     """Those that need a word of their own: dedicated ones, and shared ones with options."""
-    shared_count: int
-    """Shared sites in all, those that are not in ``sites`` included."""
+    total: int
+    """How many sites there are, those that are not in ``sites`` included."""
     serving: Serving
     debug: bool = False
     format: str = ""

@@ -104,6 +104,12 @@ def instance_key(site: int) -> str:
     return f"site-{site}"
 
 
+def site_of(key: str) -> int | None:
+    """Return the id of the site that an `instance_key` tells; None for another one."""
+    name, _, number = key.partition("-")
+    return int(number) if name == "site" and number.isdigit() else None
+
+
 def code_group(options: Options) -> str:
     """Return the code group of a site: "" for the common one, else by its environment."""
     if not options.environment:

@@ -6,7 +6,7 @@
     server                         accepts, keeps time, stops
     client, connection             the client's side of a request
     upstream, wire                 the instance's side, and its socket
-    state, routes                  limits; which host leads where; counters
+    state, routes                  limits; which host leads where
     requests, forwarded            pure: what comes, and what instances get
     responses, bodies, pages       pure: what goes back
     tunnel                         how WebSockets are told that it ends

@@ -39,10 +39,10 @@ class Router:
         self.channel.send({"hello": self._word, "pid": os.getpid()})
 
     def tell(self) -> None:
-        """Tell what was asked for since the last time, now and from now on."""
-        counts = {key: [new, last] for key, new, last in self._server.routes.take_counts()}
-        if counts:
-            self.channel.send({"counts": counts})
+        """Tell how many requests there were since the last time."""
+        new, last = self._server.take_count()
+        if new:
+            self.channel.send({"requests": new, "last": last})
 
     async def tell_on(self) -> None:
         """Tell each second."""
@@ -53,7 +53,6 @@ class Router:
     def _receive(self, table: dict[str, Any]) -> None:
         if table.get("for") != self._word:
             return
-        self.tell()
         try:
             self._server.routes.replace(table)
         except (KeyError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Which host leads where, and what was asked of each instance."""
+"""Which host leads where."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from sitefleet.hosting.proxy.forwarded import Network
 
 SHARED = "shared"
@@ -19,7 +17,7 @@ PATIENCE = 60.0
 class Target:
     """One instance: where it listens, and how busy it is."""
 
-    __slots__ = ("address", "family", "key", "last", "open", "patience", "requests")
+    __slots__ = ("address", "family", "key", "open", "patience")
 
     def __init__(self, key: str) -> None:
         self.key = key
@@ -28,10 +26,6 @@ class Target:
         """Seconds until its answer has to begin."""
         self.open = 0
         """Requests that it answers now."""
-        self.requests = 0
-        """Requests since they were last told."""
-        self.last = 0.0
-        """Seconds since 1970."""
 
 
 def read_address(text: str) -> tuple[socket.AddressFamily, str | tuple[str, int]]:
@@ -56,8 +50,8 @@ class Routes:
         """Take a table.
 
         It has ``addresses`` by instance and ``names`` of hosts, and may have networks ``trusted``
-        and ``patience`` by instance. Instances that stay keep their counters. Raises KeyError or
-        ValueError for a bad one, and changes nothing then.
+        and ``patience`` by instance. Instances that stay keep what they answer now. Raises
+        KeyError or ValueError for a bad one, and changes nothing then.
         """
         trusted = tuple(ipaddress.ip_network(text) for text in table.get("trusted", ()))
         places = {key: read_address(text) for key, text in table["addresses"].items()}
@@ -73,10 +67,3 @@ class Routes:
     def find(self, name: str) -> Target:
         """Return where a host in normal form, without its port, leads."""
         return self.names.get(name, self.shared)
-
-    def take_counts(self) -> Iterator[tuple[str, int, float]]:
-        """Give key, new requests and time of the last one, of instances that were asked."""
-        for target in self._targets.values():
-            if target.requests:
-                yield target.key, target.requests, target.last
-                target.requests = 0

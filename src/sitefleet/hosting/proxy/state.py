@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from time import time
 from typing import TYPE_CHECKING
 
 from sitefleet.hosting.proxy.routes import Routes
@@ -62,3 +63,17 @@ class State:
         self.limits = limits
         self.routes = Routes()
         self.is_stopping = False
+        self._requests, self._last = 0, 0.0
+
+    def count(self) -> None:
+        """Count a request that an instance is asked."""
+        self._requests += 1
+        self._last = time()
+
+    def take_count(self) -> tuple[int, float]:
+        """Return the requests since this was asked before, and when the last one was.
+
+        The time is in seconds since 1970; 0 before the first.
+        """
+        new, self._requests = self._requests, 0
+        return new, self._last

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from time import time
 from typing import TYPE_CHECKING, Protocol
 
 from sitefleet.hosting.proxy.bodies import END, BadChunk, Body, Chunks, Sized, UntilEnd, chunk
@@ -162,9 +161,8 @@ class Upstream:
         """Send the head; the body follows."""
         self._connected = True
         self._since = self._state.now()
-        if self._target is not None and not self._is_second_try:
-            self._target.requests += 1
-            self._target.last = time()
+        if not self._is_second_try:
+            self._state.count()
         first, self._first = self._first, b""
         self._sent_body = bool(first)
         self._wire.write(rewrite(self._request, self._client.peer) + first)

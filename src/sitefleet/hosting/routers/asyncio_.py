@@ -93,9 +93,9 @@ class Running:
             self._send()
         elif value.get("applied") == self._number:
             self._applied.set()
-        for key, (new, last) in value.get("counts", {}).items():
-            before = self._router.counted.get(key, (0, 0.0))
-            self._router.counted[key] = (before[0] + new, max(before[1], last))
+        if "requests" in value:
+            self._router.requests += value["requests"]
+            self._router.last = value["last"]
 
 
 class AsyncioRouter:
@@ -108,7 +108,9 @@ class AsyncioRouter:
         self._restarts = 0
         self.table: dict[str, Any] = {}
         """What the process leads by."""
-        self.counted: dict[str, tuple[int, float]] = {}
+        self.requests = 0
+        self.last: float | None = None
+        """When the last request was (seconds since 1970)."""
 
     async def start(self, plan: Plan) -> None:
         if find_spec("httptools") is None:
@@ -153,8 +155,8 @@ class AsyncioRouter:
                 "running" if alive else "failing" if failures > ONCE else "starting",
                 pid,
                 private_bytes(pid),
-                sum(count for count, _ in self.counted.values()),
-                max((last for _, last in self.counted.values()), default=None),
+                self.requests,
+                self.last,
                 process.restarts if process is not None else 0,
                 "asyncio",
             )
@@ -167,10 +169,6 @@ class AsyncioRouter:
         running, self._running = self._running, None
         if running is not None:
             await running.stop()
-
-    def counts(self) -> dict[str, tuple[int, float]]:
-        """Return requests, and when the last one came (seconds since 1970), by instance."""
-        return dict(self.counted)
 
     @property
     def address(self) -> tuple[str, int]:

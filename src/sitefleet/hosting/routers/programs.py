@@ -114,10 +114,6 @@ class Program:
         memory = private_bytes(process.pid)
         return [Status(self.name, state, process.pid, memory, restarts=process.restarts)]
 
-    def counts(self) -> dict[str, tuple[int, float]]:
-        """Return nothing: what it counts, it counts by host or not at all."""
-        return {}
-
     async def stop(self) -> None:
         """Stop; requests under way are answered, within some seconds."""
         if self.process is not None:

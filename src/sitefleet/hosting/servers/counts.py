@@ -62,6 +62,12 @@ class Writer:
                 self._rows[site] = [at * ROW.size, requests]
 
 
+def forget(folder: Path) -> None:
+    """Begin anew: let nothing be counted that is there. Raises OSError."""
+    for path in folder.glob("*.*"):
+        path.unlink()
+
+
 class Tally:
     """What has been counted up to now."""
 

@@ -15,18 +15,20 @@ from typing import TYPE_CHECKING, Any
 from sitefleet.exceptions import SiteError
 from sitefleet.hosting.context import Context, Status
 from sitefleet.hosting.drivers import make_driver, make_shared
-from sitefleet.hosting.planning.plan import Plan, make_plan
+from sitefleet.hosting.planning.fleet import SHARED
+from sitefleet.hosting.planning.plan import Plan, instance_key, make_plan
 from sitefleet.hosting.processes.leftovers import end_leftovers, kill_leftovers
 from sitefleet.hosting.processes.memory import private_bytes
 from sitefleet.hosting.processes.process import wait_for_all
-from sitefleet.hosting.processes.sockets import Sockets
+from sitefleet.hosting.processes.sockets import Sockets, listen
 from sitefleet.hosting.routers import NEED_PORTS, make_router
+from sitefleet.hosting.servers import counts
 from sitefleet.hosting.supervising.naming import ROUTER, name_of
 from sitefleet.hosting.supervising.reader import Reader
 from sitefleet.hosting.supervising.trial import find_mistake
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Collection, Iterable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Collection, Iterable
 
     from sitefleet.hosting.planning.fleet import Fleet, Serving
     from sitefleet.hosting.processes.logs import Logs
@@ -68,7 +70,10 @@ class Supervisor:
         """Start all of it, servers before who leads to them. Raises SiteError, OSError."""
         if ended := await end_leftovers(self.context.run_dir.root):
             self.context.say(f"Ended {ended} processes that an earlier fleet had left running.")
+        counts.forget(self.context.run_dir.counts)
         async with self._changing:  # `reload` can be asked for already
+            # For each router: where its address is taken, nothing is to be started before that.
+            listen(self.plan.fleet.serving.bind).close()
             for instance in self.plan.instances:
                 self.context.sockets.address(instance.key)
             await self.reader.start()
@@ -137,7 +142,7 @@ class Supervisor:
                 rows += await getattr(self, name).status()
             except Exception as error:  # noqa: BLE001 - the others have something to say
                 rows.append(Status(name, "failing", note=describe(error)))
-        _fill_in(rows, self.router.counts())
+        rows += _count(rows, self.plan, counts.Tally(self.context.run_dir.counts))
         told = {row.pid or row.instance for row in rows}
         for process in self.context.processes:
             if process.is_kept and (process.pid or process.name) not in told:
@@ -252,12 +257,19 @@ def _of_programs(running: Serving, wanted: Serving) -> dict[str, Any]:
     return {"trusted_proxies": running.trusted_proxies, "raw": raw}
 
 
-def _fill_in(rows: Iterable[Status], counts: Mapping[str, tuple[int, float]]) -> None:
-    """Take from the router's counts what a driver cannot tell."""
+def _count(rows: Iterable[Status], plan: Plan, tally: counts.Tally) -> list[Status]:
+    """Fill in what a driver cannot tell; return rows of the shared sites that were asked for."""
+    sites = {instance.key: instance.site for instance in plan.instances}
     for row in rows:
-        requests, last = counts.get(row.instance, (None, None))
-        row.requests = requests if row.requests is None else row.requests
-        row.last_request = last if row.last_request is None else row.last_request
+        if row.instance in sites and row.requests is None:
+            site = sites[row.instance]
+            found = tally.by_site.get(site) if site else tally.by_process.get(row.instance)
+            row.requests, row.last_request = found or (0, None)
+    return [
+        Status(instance_key(site), SHARED, requests=requests, last_request=last)
+        for site, (requests, last) in sorted(tally.by_site.items())
+        if site and site not in sites.values()
+    ]
 
 
 async def _refuse(why: str) -> None:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from sitefleet.hosting.context import Status
 from sitefleet.hosting.planning.budget import cost_of, make_budget
 from sitefleet.hosting.planning.fleet import ROUTERS
+from sitefleet.hosting.planning.plan import instance_key, site_of
 from sitefleet.hosting.processes.logs import OWN
 from sitefleet.hosting.processes.memory import private_bytes
 from sitefleet.hosting.supervising.naming import ROUTER
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable
+    from collections.abc import Iterable
 
     from sitefleet.hosting.context import Context
     from sitefleet.hosting.planning.plan import Instance, Plan
@@ -33,8 +34,8 @@ def tell_plan(plan: Plan) -> dict[str, Any]:
         "bind": serving.bind,
         "format": fleet.format,
         "generation": fleet.generation,
-        "shared_sites": fleet.shared_count,
-        "unlisted": fleet.shared_count + len(plan.dedicated) - len(plan.decisions),
+        "shared_sites": fleet.total - len(plan.dedicated),
+        "unlisted": fleet.total - len(plan.decisions),
         "servers": [_instance(instance, serving.driver) for instance in plan.shared],
         "sites": [
             {
@@ -78,28 +79,22 @@ def _instance(instance: Instance, driver: str) -> dict[str, Any]:
 FIRST = (OWN, ROUTER, *ROUTERS, "shared", "shared-asgi", "reader", "zygote")
 
 
-def _rank(name: str, sites: Container[str]) -> int:
-    if name in sites:
-        return len(FIRST) + 1
-    return FIRST.index(name) if name in FIRST else len(FIRST)
+def _rank(name: str) -> int:
+    if name in FIRST:
+        return FIRST.index(name)
+    return len(FIRST) + (site_of(name) is not None)
 
 
 def tell_status(
     plan: Plan, rows: Iterable[Status], uptime: float, context: Context, note: str = ""
 ) -> dict[str, Any]:
     """Return what runs, that of the fleet as a whole first; ``note`` is said of the fleet."""
-    sites = {instance.key: instance for instance in plan.dedicated}
+    names = {instance_key(one.site.id): one.site.slug for one in plan.decisions}
     own = Status(OWN, "running", os.getpid(), private_bytes(os.getpid()), note=note)
-    processes = []
-    for row in sorted((own, *rows), key=lambda row: _rank(row.instance, sites)):
-        site = sites.get(row.instance)
-        processes.append(
-            {
-                **asdict(row),
-                "site": site.site if site else None,
-                "slug": site.slug if site else None,
-            }
-        )
+    processes = [
+        {**asdict(row), "site": site_of(row.instance), "slug": names.get(row.instance)}
+        for row in sorted((own, *rows), key=lambda row: _rank(row.instance))
+    ]
     serving = plan.fleet.serving
     return {
         "pid": os.getpid(),
@@ -111,7 +106,7 @@ def tell_status(
         "generation": plan.fleet.generation,
         "uptime": round(uptime, 1),
         "dedicated_sites": len(plan.dedicated),
-        "shared_sites": plan.fleet.shared_count,
+        "shared_sites": plan.fleet.total - len(plan.dedicated),
         "lost_lines": context.logs.lost,
         "processes": processes,
     }
