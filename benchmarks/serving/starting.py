@@ -98,6 +98,12 @@ def family(pid: int) -> list[int]:
     return found
 
 
+def processor(pids: Sequence[int]) -> float:
+    """Return the seconds of processor that processes have had; the kernel counts hundredths."""
+    fields = filter(None, map(_stat, pids))
+    return sum(int(each[11]) + int(each[12]) for each in fields) / os.sysconf("SC_CLK_TCK")
+
+
 def memory(pids: Sequence[int]) -> dict[str, float]:
     """Return what processes take, in megabytes: what is theirs alone, and with their shares."""
     total = {"private": 0.0, "pss": 0.0}
