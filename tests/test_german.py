@@ -71,7 +71,7 @@ def written():
 
 
 def test_it_finds_what_is_marked_in_code_and_templates(marked):
-    assert {"Site fleet", "mode", "There is no site here"} <= marked
+    assert {"Site fleet", f"sitefleet{CONTEXT}mode", "There is no site here"} <= marked
     assert "%(count)d site is %(state)s now." in marked
     assert f"code of the language that these pages are in{CONTEXT}en" in marked
     assert "You asked for <code>%(host)s</code>, and no site goes by that name on this server." in (
@@ -83,6 +83,11 @@ def test_every_marked_text_has_a_german_one_and_no_other_has(marked, written):
     assert (marked - written.keys(), written.keys() - marked) == (set(), set()), AGAIN
     assert all(all(german) for german in written.values())
     assert "fuzzy" not in TEXTS.read_text()
+
+
+def test_words_that_other_apps_have_too_are_ours_alone(written):
+    # Catalogues are one in Django: our word for a state would be that of anybody's address.
+    assert [text for text in written if " " not in text and CONTEXT not in text] == []
 
 
 def test_what_is_compiled_is_what_is_written(written):

@@ -13,7 +13,7 @@ from django.core.exceptions import ValidationError
 from django.forms.models import BaseInlineFormSet
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext_lazy
 
 from sitefleet import admin_options, admin_serving, hosts
 from sitefleet.addresses import site_url
@@ -55,7 +55,7 @@ class SiteForm(FormBase):
         help_text=_("The one canonical name, such as example.org. Empty: not in production yet."),
     )
     slug = forms.CharField(
-        label=_("Slug"),
+        label=pgettext_lazy("sitefleet", "Slug"),
         max_length=SLUG_LENGTH,
         help_text=SiteConfig._meta.get_field("slug").help_text,
     )
@@ -65,7 +65,9 @@ class SiteForm(FormBase):
         max_length=SiteConfig._meta.get_field("path_prefix").max_length,
         help_text=SiteConfig._meta.get_field("path_prefix").help_text,
     )
-    state = forms.ChoiceField(label=_("State"), choices=State.choices, initial=State.ACTIVE)
+    state = forms.ChoiceField(
+        label=pgettext_lazy("sitefleet", "State"), choices=State.choices, initial=State.ACTIVE
+    )
 
     class Meta:
         model = Site
@@ -185,7 +187,7 @@ class SiteAdmin(ServingShown, SiteRemoval):
     ordering = ("name",)
     actions = (set_active, set_maintenance)
 
-    @admin.display(description=_("slug"), ordering="siteconfig__slug")
+    @admin.display(description=pgettext_lazy("sitefleet", "slug"), ordering="siteconfig__slug")
     def slug(self, site: Site) -> str:
         """Show the slug."""
         return get_shown_config(site).slug
@@ -196,7 +198,7 @@ class SiteAdmin(ServingShown, SiteRemoval):
         config = get_shown_config(site)
         return f"{config.production_domain}{config.path_prefix}" or "-"
 
-    @admin.display(description=_("state"), ordering="siteconfig__state")
+    @admin.display(description=pgettext_lazy("sitefleet", "state"), ordering="siteconfig__state")
     def state(self, site: Site) -> str:
         """Show the state."""
         return str(get_shown_config(site).get_state_display())
@@ -206,12 +208,12 @@ class SiteAdmin(ServingShown, SiteRemoval):
         """Show the path prefix to people who may not change it."""
         return get_shown_config(site).path_prefix or "-"
 
-    @admin.display(description=_("theme"))
+    @admin.display(description=pgettext_lazy("sitefleet", "theme"))
     def theme(self, site: Site) -> str:
         """Show the theme to people who may not change it."""
         return get_shown_config(site).theme or "-"
 
-    @admin.display(description=_("URLconf"))
+    @admin.display(description=pgettext_lazy("sitefleet", "URLconf"))
     def urlconf(self, site: Site) -> str:
         """Show the URLconf to people who may not change it."""
         return get_shown_config(site).urlconf or "-"
@@ -221,7 +223,7 @@ class SiteAdmin(ServingShown, SiteRemoval):
         """Show the site's own values to people who may not change them."""
         return admin_options.list_settings(get_shown_config(site))
 
-    @admin.display(description=_("here"))
+    @admin.display(description=pgettext_lazy("sitefleet", "here"))
     def open_link(self, site: Site | None) -> str:
         """Link to the site in this environment."""
         if site is None or not site.pk:

@@ -11,6 +11,7 @@ from django import forms
 from django.contrib.admin import widgets
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from sitefleet.conf import get_conf
 from sitefleet.declared import MISSING, Declaration, declarations
@@ -54,9 +55,13 @@ def form_fields(config: SiteConfig | None) -> dict[str, forms.Field]:
     fields: dict[str, forms.Field] = {}
     theme, urlconf = (config.theme, config.urlconf) if config else ("", "")
     if get_conf().THEME_DIRS or theme:
-        fields["theme"] = _choice(_("Theme"), theme_names(), theme, _("none"))
+        fields["theme"] = _choice(
+            pgettext("sitefleet", "Theme"), theme_names(), theme, pgettext("sitefleet", "none")
+        )
     if get_conf().URLCONFS or urlconf:
-        fields["urlconf"] = _choice(_("URLconf"), get_conf().URLCONFS, urlconf, _("the project's"))
+        fields["urlconf"] = _choice(
+            pgettext("sitefleet", "URLconf"), get_conf().URLCONFS, urlconf, _("the project's")
+        )
     wrong = site_values(config.settings)[1] if config else {}
     for name, declaration in declarations().items():
         field = _setting_field(declaration)
@@ -118,7 +123,7 @@ def show(declaration: Declaration, value: Any) -> str:
     if value == "":
         return "-"
     if isinstance(value, bool):
-        return _("Yes") if value else _("No")
+        return pgettext("sitefleet", "Yes") if value else pgettext("sitefleet", "No")
     if isinstance(value, (list, tuple)):
         return ", ".join(map(str, value)) or "-"
     labels = dict(getattr(declaration.kind, "choices", dict)())

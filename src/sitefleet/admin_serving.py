@@ -14,7 +14,7 @@ from django.contrib.admin import widgets
 from django.core.exceptions import ValidationError
 from django.utils.html import format_html_join
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext, pgettext_lazy
 
 from sitefleet.conf import get_conf
 from sitefleet.hosting.planning.fleet import MODES, SHARED
@@ -92,13 +92,17 @@ def fieldset(fields: Iterable[str]) -> tuple[Any, dict[str, Any]]:
     hint = _("Where a field is empty the project's value counts, which it shows in grey.")
     explained = hint if names else ""
     shown = names or ["mode", "serving"]
-    return _("Serving"), {"fields": shown, "classes": ["collapse"], "description": explained}
+    return pgettext("sitefleet", "Serving"), {
+        "fields": shown,
+        "classes": ["collapse"],
+        "description": explained,
+    }
 
 
 class ModeFilter(admin.SimpleListFilter):
     """Sites by the mode that counts for them: their own, else the project's."""
 
-    title = gettext_lazy("mode")
+    title = pgettext_lazy("sitefleet", "mode")
     parameter_name = "mode"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
@@ -116,7 +120,7 @@ class ModeFilter(admin.SimpleListFilter):
 class ServingShown(AdminBase):
     """Shows how sites are served."""
 
-    @admin.display(description=gettext_lazy("mode"), ordering="siteconfig__mode")
+    @admin.display(description=pgettext_lazy("sitefleet", "mode"), ordering="siteconfig__mode")
     def mode(self, site: Site) -> str:
         """Show the mode."""
         config = getattr(site, "siteconfig", None)
@@ -153,13 +157,13 @@ class ServingShown(AdminBase):
 def _mode_field() -> forms.Field:
     default = get_conf().SERVING.get("mode", SHARED)
     choices = [("", _("the project's: %s") % default), *Mode.choices]
-    return forms.ChoiceField(label=_("Mode"), choices=choices, required=False)
+    return forms.ChoiceField(label=pgettext("sitefleet", "Mode"), choices=choices, required=False)
 
 
 def _field(name: str, project: Options, own: dict[str, Any]) -> forms.Field:
     default = getattr(project, name)
     label = name.replace("_", " ").capitalize()
-    hint = _text(default).replace("\n", " ") or _("none")
+    hint = _text(default).replace("\n", " ") or pgettext("sitefleet", "none")
     common: dict[str, Any] = {"label": label, "required": False}
     if name == "interface":
         choices = [("", _("the project's: %s") % hint), *((value, value) for value in INTERFACES)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 #: Rows of the table of generations: the one that triggers write to, and the registry's lock.
 TOKEN_ROW, LOCK_ROW = 1, 2
@@ -20,8 +20,8 @@ class Generation(models.Model):
     token = models.BigIntegerField()
 
     class Meta:
-        verbose_name = _("generation")
-        verbose_name_plural = _("generations")
+        verbose_name = pgettext_lazy("sitefleet", "generation")
+        verbose_name_plural = pgettext_lazy("sitefleet", "generations")
 
     def __str__(self) -> str:
         return str(self.token)

@@ -19,6 +19,7 @@ from django.db import models, router, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from sitefleet.declared import clean_settings
 from sitefleet.environments import Environment, get_environment
@@ -54,10 +55,10 @@ class SiteConfig(models.Model):
         on_delete=models.CASCADE,
         primary_key=True,
         related_name="siteconfig",
-        verbose_name=_("site"),
+        verbose_name=pgettext_lazy("sitefleet", "site"),
     )
     slug = models.CharField(
-        _("slug"),
+        pgettext_lazy("sitefleet", "slug"),
         max_length=SLUG_LENGTH,
         unique=True,
         validators=[validate_slug],
@@ -79,30 +80,35 @@ class SiteConfig(models.Model):
         default="",
         help_text=_("Serve the site below this path of its domain, as in /de. Usually empty."),
     )
-    state = models.CharField(_("state"), max_length=11, choices=State.choices, default=State.ACTIVE)
+    state = models.CharField(
+        pgettext_lazy("sitefleet", "state"),
+        max_length=11,
+        choices=State.choices,
+        default=State.ACTIVE,
+    )
     theme = models.CharField(
-        _("theme"),
+        pgettext_lazy("sitefleet", "theme"),
         max_length=THEME_LENGTH,
         blank=True,
         default="",
         help_text=_("Folder in THEME_DIRS with templates and static files. Empty: none."),
     )
     urlconf = models.CharField(
-        _("URLconf"),
+        pgettext_lazy("sitefleet", "URLconf"),
         max_length=URLCONF_LENGTH,
         blank=True,
         default="",
         help_text=_("One of URLCONFS. Empty: that of the project."),
     )
     settings = models.JSONField(
-        _("settings"),
+        pgettext_lazy("sitefleet", "settings"),
         blank=True,
         default=dict,
         help_text=_("Values of SITE_SETTINGS for this site, by name."),
     )
     cache_generation = RisingField(default=0, editable=False)
     mode = models.CharField(
-        _("mode"),
+        pgettext_lazy("sitefleet", "mode"),
         max_length=9,
         blank=True,
         default="",
@@ -110,7 +116,7 @@ class SiteConfig(models.Model):
         help_text=_("Processes of its own, or one with other sites. Empty: as the project says."),
     )
     serving = models.JSONField(
-        _("serving"),
+        pgettext_lazy("sitefleet", "serving"),
         blank=True,
         default=dict,
         help_text=_("Options of its processes, by name, such as workers."),
@@ -208,18 +214,21 @@ class Alias(models.Model):
     """A further name that leads to a site: exact, or a wildcard such as ``*.example.org``."""
 
     site = models.ForeignKey(
-        Site, on_delete=models.CASCADE, related_name="fleet_aliases", verbose_name=_("site")
+        Site,
+        on_delete=models.CASCADE,
+        related_name="fleet_aliases",
+        verbose_name=pgettext_lazy("sitefleet", "site"),
     )
-    name = models.CharField(_("name"), max_length=HOST_LENGTH, unique=True)
+    name = models.CharField(pgettext_lazy("sitefleet", "name"), max_length=HOST_LENGTH, unique=True)
     redirect = models.BooleanField(
-        _("redirect"),
+        pgettext_lazy("sitefleet", "redirect"),
         default=True,
         help_text=_("Redirect to the site's domain; otherwise serve the site under this name."),
     )
 
     class Meta:
-        verbose_name = _("alias")
-        verbose_name_plural = _("aliases")
+        verbose_name = pgettext_lazy("sitefleet", "alias")
+        verbose_name_plural = pgettext_lazy("sitefleet", "aliases")
         ordering = ("name",)
 
     def __str__(self) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from sitefleet.conf import get_conf
 from sitefleet.hosting.planning.fleet import DEDICATED, SHARED
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
 class State(models.TextChoices):
     """What the world sees of a site."""
 
-    ACTIVE = "active", _("active")
-    MAINTENANCE = "maintenance", _("maintenance")
-    ARCHIVED = "archived", _("archived")
-    SUSPENDED = "suspended", _("suspended")
+    ACTIVE = "active", pgettext_lazy("sitefleet", "active")
+    MAINTENANCE = "maintenance", pgettext_lazy("sitefleet", "maintenance")
+    ARCHIVED = "archived", pgettext_lazy("sitefleet", "archived")
+    SUSPENDED = "suspended", pgettext_lazy("sitefleet", "suspended")
 
 
 class Mode(models.TextChoices):

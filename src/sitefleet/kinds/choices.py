@@ -10,6 +10,7 @@ from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from sitefleet.kinds.base import Kind, shorten
 
@@ -71,7 +72,10 @@ class Boolean(Select):
     noun = _("True or False")
 
     def choices(self) -> Sequence[tuple[Any, Any]]:
-        return [(True, _("Yes")), (False, _("No"))]
+        return [
+            (True, pgettext_lazy("sitefleet", "Yes")),
+            (False, pgettext_lazy("sitefleet", "No")),
+        ]
 
     def parse(self, text: str) -> Any:
         word = text.strip().lower()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from django.db import models
 from django.db.models.sql.where import AND
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from sitefleet.scoping.conditions import OfCurrentSite
 from sitefleet.scoping.fields import SiteField, SitesField
@@ -40,7 +40,7 @@ class SiteManager(models.Manager[M]):
 class SiteModel(models.Model):
     """A row belongs to one site, which is the current one where none is given."""
 
-    site = SiteField(verbose_name=_("site"))
+    site = SiteField(verbose_name=pgettext_lazy("sitefleet", "site"))
 
     objects: ClassVar[SiteManager[Self]] = SiteManager()
 
@@ -54,7 +54,7 @@ class SharedSiteModel(models.Model):
     Shared rows are read on every site, and changed under `cross_site` alone.
     """
 
-    site = SiteField(verbose_name=_("site"), null=True, blank=True)
+    site = SiteField(verbose_name=pgettext_lazy("sitefleet", "site"), null=True, blank=True)
 
     objects: ClassVar[SiteManager[Self]] = SiteManager()
 
@@ -65,7 +65,9 @@ class SharedSiteModel(models.Model):
 class SitesModel(models.Model):
     """A row belongs to some sites, to the current one where it is made."""
 
-    sites: models.ManyToManyField[Site, Any] = SitesField(verbose_name=_("sites"))
+    sites: models.ManyToManyField[Site, Any] = SitesField(
+        verbose_name=pgettext_lazy("sitefleet", "sites")
+    )
 
     objects: ClassVar[SiteManager[Self]] = SiteManager()
 
