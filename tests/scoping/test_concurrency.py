@@ -18,6 +18,8 @@ from sitefleet.scoping.guard import writes
 from tests.databases import together
 from tests.rooms.models import Key, Notice, Room
 
+pytestmark = pytest.mark.acceptance  # three seconds
+
 SITES = 5
 
 

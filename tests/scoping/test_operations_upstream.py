@@ -9,6 +9,8 @@ from sitefleet.registry import add_site
 from sitefleet.scoping.operations import GiveSite, InApp, KeepSite, upstream
 from tests.scoping.talks import ADD
 
+pytestmark = pytest.mark.acceptance  # they make tables
+
 ALTER = migrations.AlterField
 OURS = UniqueConstraint(fields=["site", "title"], name="ours")
 
