@@ -65,6 +65,7 @@ from sitefleet.presented import shown
 
 VERSION = 1
 KEPT = []
+TOLD = {"SERVER_NAME", "SERVER_PORT", "REMOTE_ADDR", "REMOTE_PORT", "HTTP_X_FORWARDED_PORT"}
 
 
 def home(request):
@@ -87,6 +88,9 @@ def echo(request):
         {
             "headers": dict(request.headers),
             "address": request.META.get("REMOTE_ADDR", ""),
+            "meta": {name: value for name, value in request.META.items() if name in TOLD},
+            "port": request.get_port(),
+            "secure": request.is_secure(),
             "method": request.method,
             "body": request.body.decode("latin-1"),
             "query": request.META.get("QUERY_STRING", ""),
@@ -156,7 +160,8 @@ urlpatterns = [
 '''
 
 ASGI = '''
-"""Django, and a WebSocket that answers each text."""
+"""Django, and a WebSocket that answers each text, and `scope` with what it was told."""
+import json
 import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
@@ -174,7 +179,10 @@ async def sockets(scope, receive, send):
     await receive()
     await send({"type": "websocket.accept"})
     while (event := await receive())["type"] == "websocket.receive":
-        await send({"type": "websocket.send", "text": f"{slug}:{event.get('text')}"})
+        told = {name: scope[name] for name in ("server", "client", "scheme")}
+        told["headers"] = {name.decode(): value.decode() for name, value in scope["headers"]}
+        said = json.dumps(told) if event.get("text") == "scope" else event.get("text")
+        await send({"type": "websocket.send", "text": f"{slug}:{said}"})
 
 
 sockets = SiteWebSocketMiddleware(sockets)

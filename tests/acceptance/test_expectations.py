@@ -80,6 +80,19 @@ TABLE = (
     ("127.0.0.1", "/", "GET", 404, "no site goes by that name"),
     ("[::1]:8000", "/", "GET", 404, "no site goes by that name"),
 )
+#: A proxy, whose word counts; all others are at 127.0.0.1.
+PROXY = "127.0.0.2"
+BY_TLS = {"X-Forwarded-For": "192.0.2.7", "X-Forwarded-Proto": "https"}
+LIES = {**BY_TLS, "X-Forwarded-Port": "8443"}
+#: Port in Host, who asks, and what it says; client, scheme, port and X-Forwarded-Port of what was
+#: asked for. A single process would tell its own port: behind a router that is one inside.
+ADDRESSES = (
+    ("", "127.0.0.1", {}, "127.0.0.1", "http", 80, "80"),
+    (":8080", "127.0.0.1", LIES, "127.0.0.1", "http", 8080, "8080"),
+    ("", PROXY, BY_TLS, "192.0.2.7", "https", 443, "443"),
+    (":444", PROXY, BY_TLS, "192.0.2.7", "https", 444, "444"),
+    ("", PROXY, LIES, "192.0.2.7", "https", 443, "8443"),
+)
 #: Host headers that are none.
 MALFORMED = ("../first.example", "first.example/x", "a b", "first_example..", "first.example:x")
 KEPT_HEADERS = ("Location", "Retry-After", "Content-Type", "Allow", "Vary", "X-Frame-Options")
@@ -91,8 +104,8 @@ COMBINATIONS = [
 ]
 
 
-def ask(port, host, path="/", method="GET", headers=()):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+def ask(port, host, path="/", method="GET", *, headers=(), source="127.0.0.1"):
+    connection = http.client.HTTPConnection("127.0.0.1", port, 20, source_address=(source, 0))
     try:
         body = b"a body" if method == "POST" else None
         connection.putrequest(method, path, skip_host=True)
@@ -119,7 +132,7 @@ def essence(answer):
 
 @pytest.fixture(scope="module")
 def project():
-    with make_project(["spare"]) as made:
+    with make_project(["spare"], SERVING={"trusted_proxies": [f"{PROXY}/32"]}) as made:
         made.manage("shell", "-v0", "-c", PREPARE)
         yield made
 
@@ -195,6 +208,10 @@ def test_malformed_hosts_are_refused(fleet):
     assert answers == dict.fromkeys(MALFORMED, 400)
 
 
+def test_a_header_that_is_too_long_is_said_to_be_so(fleet):
+    assert ask(fleet.port, "second.example", headers={"X-Long": "x" * 20_000}).status == 431
+
+
 def test_no_host_at_all_leads_to_no_site(fleet):
     assert ask(fleet.port, "").status in {400, 404}
 
@@ -217,6 +234,36 @@ def test_what_clients_say_of_proxies_is_not_believed(fleet):
         assert "6.6.6.6" not in answer.text
 
 
+def test_the_address_that_was_asked_for_is_told_alike(fleet):
+    for host in ("first.example", "second.example", "live.example", "common.example"):
+        for port, source, headers, *expected in ADDRESSES:
+            seen = ask(fleet.port, host + port, "/echo/", headers=headers, source=source).json
+            meta, scheme = seen["meta"], "https" if seen["secure"] else "http"
+            found = [meta["REMOTE_ADDR"], scheme, int(seen["port"]), meta["HTTP_X_FORWARDED_PORT"]]
+            assert (host, expected) == (meta["SERVER_NAME"], found)
+            assert not meta.get("REMOTE_PORT"), "that of a connection inside"
+
+
+def test_the_address_that_was_asked_for_is_told_to_websockets_alike(fleet):
+    for host in ("live.example", "common.example"):
+        for port, source, headers, *expected in ADDRESSES:
+            with websocket(fleet, host + port, headers, source) as client:
+                client.send("scope")
+                seen = json.loads(client.recv(10).partition(":")[2])
+            scheme = {"ws": "http", "wss": "https"}[seen["scheme"]]
+            told = seen["headers"]["x-forwarded-port"]
+            assert seen["server"] == [host, expected[2]]
+            assert [seen["client"][0], scheme, seen["server"][1], told] == expected
+
+
+def test_a_request_of_old_that_names_no_host_leads_to_no_site(fleet):
+    with socket.create_connection(("127.0.0.1", fleet.port), 20) as client:
+        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        answer = client.makefile("rb").read().decode()
+    assert answer.split()[1] == "404"
+    assert str(fleet.project.folder) not in answer
+
+
 def test_streams_arrive_piece_by_piece(fleet):
     for host in ("first.example", "live.example"):
         connection = http.client.HTTPConnection("127.0.0.1", fleet.port, timeout=20)
@@ -229,8 +276,13 @@ def test_streams_arrive_piece_by_piece(fleet):
 
 def test_websockets_pass(fleet):
     for host in ("live.example", "common.example"):
-        sock = socket.create_connection(("127.0.0.1", fleet.port), 20)
-        with connect(f"ws://{host}/socket/", sock=sock, compression=None) as client:
+        with websocket(fleet, host) as client:
             for text in ("hello", "again"):
                 client.send(text)
                 assert client.recv(10) == f"{host.partition('.')[0]}:{text}"
+
+
+def websocket(fleet, host, headers=(), source="127.0.0.1"):
+    sock = socket.create_connection(("127.0.0.1", fleet.port), 20, (source, 0))
+    uri, more = f"ws://{host}/socket/", dict(headers)
+    return connect(uri, sock=sock, compression=None, additional_headers=more)

@@ -90,6 +90,8 @@ def test_pages_say_what_they_are():
     assert b"\r\nRetry-After: " in data
     assert data.endswith(b"\r\n\r\n503 Service Unavailable\n\nTry again.\n")
     assert page(503, "Try again.", head=True).endswith(b"\r\n\r\n")
+    assert b"\r\nAllow:\r\n" in page(405, "This server is no forward proxy.")
+    assert b"\r\nAllow:" not in page(400, "This is no HTTP request.")
 
 
 def table(**changes):

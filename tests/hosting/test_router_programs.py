@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sitefleet.exceptions import SiteError
+from sitefleet.hosting import cli
 from sitefleet.hosting.context import Context
 from sitefleet.hosting.planning.plan import make_plan
 from sitefleet.hosting.processes.logs import Logs
@@ -175,6 +176,15 @@ def test_a_missing_program_and_a_port_in_use_are_told(monkeypatch):
             listen(f"127.0.0.1:{port}")
     with pytest.raises(SiteError, match=r"Cannot listen on 192.0.2.1:80: Cannot assign"):
         listen("192.0.2.1:80")
+
+
+def test_what_a_program_says_is_told_in_its_own_lines(capsys):
+    cli._complain(SiteError("nginx refuses its configuration:\n[emerg] one\x1b[0m\nsitefleet: two"))
+    assert capsys.readouterr().err.splitlines() == [
+        "sitefleet: nginx refuses its configuration:",
+        "  [emerg] one\\x1b[0m",
+        "  sitefleet: two",
+    ]
 
 
 async def test_a_haproxy_that_hangs_holds_up_nobody(monkeypatch):

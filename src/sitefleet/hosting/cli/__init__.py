@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -11,7 +10,12 @@ from sitefleet.exceptions import SiteError
 from sitefleet.hosting.cli.parser import make_parser
 from sitefleet.hosting.cli.terminal import Terminal
 from sitefleet.hosting.supervising.control import REFUSED, Refused
-from sitefleet.terminal import INTERRUPTED, printable
+from sitefleet.terminal import (
+    INTERRUPTED,
+    ending_with_its_reader,
+    open_standard_streams,
+    printable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +23,12 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command. Returns 0 done, 1 refused or failed, 2 wrong usage."""
+    open_standard_streams()
+    with ending_with_its_reader():
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError):  # names have letters that a terminal may not know
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
@@ -28,10 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Refused as error:
         _complain(error)
         return error.status
+    except BrokenPipeError:  # `sitefleet plan | head`
+        raise
     except (SiteError, OSError) as error:
-        if isinstance(error, BrokenPipeError):  # `sitefleet plan | head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return REFUSED
         _complain(error)
         return REFUSED
     except KeyboardInterrupt:
@@ -40,4 +49,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(error: Exception) -> None:
-    sys.stderr.write(f"sitefleet: {printable(str(error))}\n")
+    # What a program has said may have lines: those below are set in, so that none passes for ours.
+    text = "\n  ".join(map(printable, str(error).split("\n")))
+    sys.stderr.write(f"sitefleet: {text}\n")

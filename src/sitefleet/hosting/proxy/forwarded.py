@@ -33,7 +33,7 @@ DROPPED = frozenset(
     }
 )
 PREFIX = b"x-forwarded-"
-_KEPT = (b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port", b"x-real-ip")
+_KEPT = (b"x-forwarded-proto", b"x-forwarded-host", b"x-real-ip")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -41,18 +41,17 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 class Peer:
     """Who is at the other end of a connection, as far as instances are told."""
 
-    __slots__ = ("_plain", "_port", "address", "default_host", "is_trusted")
+    __slots__ = ("_plain", "address", "default_host", "is_trusted")
 
     def __init__(self, address: str, own: tuple[str, int], *, is_trusted: bool = False) -> None:
         self.address = address.partition("%")[0].encode("ascii", "replace")
-        self._port = b"%d" % own[1]
         host = f"[{own[0]}]" if ":" in own[0] else own[0]
         self.default_host = f"{host}:{own[1]}".encode()
         """Where it came to: the host of a request in HTTP/1.0 that names none."""
         self.is_trusted = is_trusted
-        self._plain = (
-            b"X-Forwarded-For: %b\r\nX-Real-IP: %b\r\nX-Forwarded-Proto: http\r\n"
-            b"X-Forwarded-Port: %b\r\n" % (self.address, self.address, self._port)
+        self._plain = b"X-Forwarded-For: %b\r\nX-Real-IP: %b\r\nX-Forwarded-Proto: http\r\n" % (
+            self.address,
+            self.address,
         )
 
     def headers(self, request: Request, sent: dict[bytes, list[bytes]]) -> bytes:
@@ -62,7 +61,7 @@ class Peer:
             return b"%bX-Forwarded-Host: %b\r\n" % (self._plain, host)
         before = sent.get(b"x-forwarded-for", [])
         lines = [b"X-Forwarded-For: " + b", ".join([*before, self.address])]
-        defaults = (b"http", host, self._port, self.address)
+        defaults = (b"http", host, self.address)
         for name, default in zip(_KEPT, defaults, strict=True):
             lines.append(b"%b: %b" % (name.title(), b", ".join(sent.get(name, [default]))))
         others = [name for name in sent if name not in _WRITTEN]

@@ -20,6 +20,8 @@ def page(status: int, text: str, *, head: bool = False) -> bytes:
         "X-Content-Type-Options: nosniff",
         "Connection: close",
     ]
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        lines.append("Allow:")  # none at all: it was CONNECT (RFC 9110 10.2.1, 15.5.6)
     if status in _RETRIED:
         lines.append(f"Retry-After: {RETRY_AFTER}")
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + (b"" if head else body)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 FILE, MAP, API = "etc/haproxy.cfg", "etc/haproxy.map", "haproxy.sock"
 BACKEND = "sites"
 MOST_CONNECTIONS = 16_384
-#: Lines of the map in one command: it is to fit into a buffer of HAProxy, of 16 KB.
+#: Lines of the map in one command: it is to fit into a buffer of HAProxy, of 32 KB.
 CHUNK = 12_000
 #: Times that a change is tried, a fifth of a second apart: the program may be starting again.
 ATTEMPTS = 25
