@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 BAR_WIDTH = 24
 #: Characters of a progress bar at most: a longer one would go on in the next line, and stay there.
 LONGEST_BAR = 200
 #: What shells report for a process that was ended by SIGINT: 128 and its number.
 INTERRUPTED = 130
+#: The same for SIGPIPE, by which programs end whose output nobody reads any more.
+UNREAD = 141
 
 
 def printable(text: str, kept: str = "") -> str:
@@ -35,6 +39,47 @@ def columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
     ]
+
+
+@contextmanager
+def ending_with_its_reader() -> Iterator[None]:
+    """End quietly where nobody reads any more what is written: ``manage.py sites | head -1``.
+
+    Raises SystemExit with `UNREAD` then.
+    """
+    try:
+        try:
+            yield
+        finally:
+            if sys.stdout is not None:  # it may be closed
+                sys.stdout.flush()  # else Python would do so at its end, and complain
+    except BrokenPipeError:
+        leave_to_nobody(sys.stdout, sys.stderr)
+        sys.exit(UNREAD)
+
+
+def leave_to_nobody(*streams: TextIO) -> None:
+    """Let what is written to these go nowhere, and what is left in them, where nobody reads it."""
+    for stream in streams:
+        try:
+            stream.flush()
+        except OSError:
+            nothing = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nothing, stream.fileno())
+            os.close(nothing)
+
+
+def open_standard_streams() -> None:
+    """Open those of standard input, output and errors that this process was started without.
+
+    Else the next files that it opens would get their numbers, and what others are told there.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
 
 
 class Progress:

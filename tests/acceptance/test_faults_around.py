@@ -201,11 +201,20 @@ def test_twenty_seconds_without_a_database_cost_what_needs_one_and_nothing_else(
                     answer = fleet.get("asleep", "/echo/", timeout=5)
                     assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
                     assert wait_for(lambda: "503 for 'asleep.localhost" in fleet.output)
+                    # Those that run know their sites, and are not exchanged for any that do not.
+                    assert wait_for(lambda: "not answer" in fleet.row("reader")["note"])
+                    assert " (since 2" in fleet.row("reader")["note"]
+                    for words in (["reload"], ["reload", "one"], ["reload", "shared"]):
+                        done = fleet.command(*words)
+                        assert done.returncode == 1
+                        assert "what runs goes on: the database does not answer" in done.stderr
+                    assert fleet.row("fleet")["note"] == "", "the code is good"
                     time.sleep(max(0, end - time.monotonic()))
                 for name in ("one", "common", "asleep"):
                     assert wait_for(lambda name=name: fleet.get(name, "/rows/").status == 200)
                 project.manage("shell", "-v0", "-c", ADD)
                 assert wait_for(lambda: fleet.row("new"))
+                assert fleet.row("reader")["note"] == ""
                 assert wait_for(lambda: fleet.get("new").json["SITE_ID"] != "")
             assert set(answers) == {200}, fleet.output
             after = {row["instance"]: row["pid"] for row in fleet.status()["processes"]}

@@ -13,6 +13,7 @@ import pytest
 from django.db import connection, connections
 
 from sitefleet.hosting.planning.fleet import read_fleet
+from sitefleet.hosting.supervising.reader import TROUBLE
 from sitefleet.registry import add_site, change_site, configure_site
 from sitefleet.serving.capacity import read_capacity
 from tests.acceptance.processes import ROOT, environment_for
@@ -46,6 +47,7 @@ class Reader:
         )
         os.close(write_end)
         self.rest = b""
+        self.troubles = []
 
     def line(self, timeout=20.0):
         """Return the next fleet; None when there is none in that time."""
@@ -59,7 +61,10 @@ class Reader:
                 pytest.fail(f"it has ended: {self.process.stderr.read()}")
             self.rest += data
         line, _, self.rest = self.rest.partition(b"\n")
-        return read_fleet(line)
+        if not line.startswith(TROUBLE):
+            return read_fleet(line)
+        self.troubles.append(json.loads(line))
+        return self.line(end - time.monotonic())
 
     def has_ended(self, timeout=10.0):
         """Tell whether nobody holds the other end of the pipe any more."""
@@ -191,6 +196,9 @@ def test_a_database_that_is_gone_is_told_once_and_comes_back(postgres, listen):
         said = reader.process.stderr.read()
     assert said.count("the fleet goes on as it is") == 1
     assert said.count("answers again") == 1
+    began, ended = reader.troubles
+    assert began["trouble"].startswith("the database does not answer: ")
+    assert (began["away"], ended) == (True, {"trouble": "", "away": False})
 
 
 @pytest.mark.usefixtures("postgres")

@@ -98,13 +98,14 @@ def test_requests_of_each_site_are_told_of_shared_ones_too(fleet):
         return row["requests"], row["last_request"]
 
     fleet.get("one")
-    before = {name: told(name)[0] for name in ("one", "shared", "two")}
+    before = {name: told(name)[0] for name in ("one", "shared")}
     for slug in ("one", "one", "nobody", "two"):
         fleet.get(slug)
-    for name, more in {"one": 2, "shared": 3, "two": 1}.items():
+    for name, more in {"one": 2, "shared": 3}.items():
         requests, last = told(name)
         assert requests == before[name] + more, name
         assert abs(last - time.time()) < 60
+    assert wait_for(lambda: told("two")[0])  # of a process that runs since a reload, perhaps
     assert wait_for(lambda: told("router")[0] >= told("shared")[0])
 
 
@@ -180,6 +181,7 @@ def test_a_second_one_is_refused(fleet):
 
 def test_a_port_in_use_is_one_line(fleet, other_project):
     assert str(fleet.port) in refused(other_project, "--bind", f"127.0.0.1:{fleet.port}")
+    assert [path.stem for path in (other_project.run_dir / "logs").iterdir()] == ["fleet"]
 
 
 def test_the_control_socket_is_for_its_user_alone(fleet):
@@ -253,6 +255,10 @@ def test_in_debug_broken_code_is_started_and_the_mistake_told_last():
             assert wait_for(lambda: "Requests fail until this is mended" in fleet.output)
             assert "(project/urls.py, line " in fleet.output.partition("\nready")[2]
             assert "NameError" in fleet.row("fleet")["note"]
+            for slug in ("one", "two"):
+                answer = fleet.get(slug)
+                assert (answer.status, "NameError" in answer.text) == (500, True)
+            assert wait_for(lambda: fleet.output.count("Traceback") == 2), "one for each request"
             urls.write_text(good)
             assert wait_for(lambda: not fleet.row("fleet")["note"])
             fleet.wait_for_site("one")
@@ -339,7 +345,7 @@ def test_it_is_stopped_by_a_signal_though_nobody_can_see_what_it_says(other_proj
             assert any(line.startswith(b"ready") for line in process.stdout)
             process.stdout.close()
             process.send_signal(signal.SIGTERM)
-            process.wait(30)
+            assert process.wait(30) == 0
         finally:
             process.kill()
     assert not other_project.leftovers()
@@ -357,6 +363,54 @@ def test_stopped_by_a_signal_it_answers_what_was_asked_and_leaves_nothing(other_
     done = other_project.command("status")
     assert (done.returncode, done.stdout) == (1, "")
     assert "No fleet runs in" in done.stderr
+
+
+def test_its_log_tells_of_its_start_and_its_end(other_project):
+    with other_project.up() as fleet:
+        assert fleet.command("stop").returncode == 0
+    lines = fleet.command("logs", "fleet").stdout.splitlines()
+    starts, ready, stopping, stopped = (line.partition(" ")[2] for line in lines)
+    assert starts.startswith("sitefleet ")
+    assert starts.endswith(
+        f" starts as process {fleet.process.pid} at 127.0.0.1:{fleet.port} (asyncio, zygote,"
+        " gunicorn)."
+    )
+    assert ready.startswith("Ready after ")
+    assert stopping == "Stopping, as `sitefleet stop` has asked."
+    assert stopped == "Stopped."
+
+
+HANGS = """
+import sys, time
+if "trial" not in sys.argv[0]:
+    print("hangs", flush=True)
+    time.sleep(3600)
+"""
+
+
+def test_it_stops_though_a_reload_hangs(other_project):
+    urls = other_project.folder / "project" / "urls.py"
+    command = [*SITEFLEET, "reload", *other_project.where]
+    with other_project.up() as fleet:
+        urls.write_text(urls.read_text() + HANGS)
+        with subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE) as reload:
+            assert wait_for(lambda: fleet.output.count("hangs") == 2), fleet.output
+            done = fleet.command("stop", "--timeout", "30")
+            assert (done.returncode, done.stdout) == (0, "stopped\n"), done.stderr
+            assert reload.wait(5) == 1
+            assert reload.stderr.read() == b"sitefleet: The fleet is being stopped.\n"
+    assert not other_project.leftovers()
+
+
+def test_what_a_site_says_is_found_in_the_log_of_the_server_that_it_shares(other_project):
+    with other_project.up("--driver", "gunicorn", "--mode", "dedicated") as fleet:
+        fleet.get("two", "/say/?text=something-odd")
+
+        def said():
+            return fleet.command("logs", "two").stdout
+
+        assert wait_for(lambda: "site two says something-odd" in said())
+        assert said().startswith("two is one of 3 sites in gunicorn-")
 
 
 def test_interrupted_twice_it_waits_for_no_request(other_project):

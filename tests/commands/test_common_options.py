@@ -1,6 +1,7 @@
 """Django's own options behind the actions of ``sites``; silence; a project that lacks an app."""
 
 import os
+import sys
 
 import pytest
 
@@ -88,3 +89,23 @@ def test_an_app_may_be_installed_by_its_config(project):
     project.path.joinpath("by_config.py").write_text(text)
     ended = project.run("sites", environment={"DJANGO_SETTINGS_MODULE": "by_config"})
     assert (ended.status, ended.err) == (0, "")
+
+
+@pytest.mark.acceptance
+def test_closed_streams_are_no_mistake(project):
+    def close():
+        for number in (0, 1, 2):
+            os.close(number)
+
+    done = project.start("sites", "list", preexec_fn=close)
+    done.communicate(timeout=60)
+    assert done.returncode == 0
+
+
+def test_where_nobody_reads_any_more_a_command_ends_quietly(manage, site, monkeypatch):
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with os.fdopen(write_end, "w") as unread:
+        monkeypatch.setattr(sys, "stdout", unread)
+        ended = manage("sites", "list")
+    assert (ended.status, ended.err) == (141, "")

@@ -160,3 +160,9 @@ def test_a_process_of_no_site_does_nothing(manage, site, monkeypatch, text, said
     assert said in ended.err
     if text == "99":
         assert manage("sites", "list").status == 0, "what is for all sites runs"
+
+
+def test_its_help_says_that_no_value_has_to_be_given(manage, site):
+    said = " ".join(manage("sites", "serving", "--help").out.split())
+    assert "[--json] site [NAME=VALUE ...] " in said
+    assert manage("sites", "serving", "one").status == 0

@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+import socket
 from dataclasses import replace
 
 import pytest
 
+from sitefleet.exceptions import SiteError
 from sitefleet.hosting.context import Status
 from sitefleet.hosting.planning.plan import make_plan
 from sitefleet.hosting.processes.leftovers import BELONGS_TO
@@ -18,6 +20,7 @@ from sitefleet.hosting.servers.counts import Tally, Writer
 from sitefleet.hosting.supervising import supervisor as module
 from sitefleet.hosting.supervising.supervisor import Supervisor, override
 from sitefleet.hosting.supervising.telling import tell_status
+from sitefleet.hosting.supervising.trial import Found
 from tests.hosting.fleets import fleet, site
 
 
@@ -86,12 +89,14 @@ class FakeReader:
     def __init__(self):
         self.coming = asyncio.Queue()
         self.restarts = 0
+        self.is_away = False
+        self.started = False
 
     def restart(self):
         self.restarts += 1
 
     async def start(self):
-        pass
+        self.started = True
 
     async def next(self):
         return await self.coming.get()
@@ -321,7 +326,7 @@ def test_processes_can_be_found_by_whose_they_are_whatever_they_call_themselves(
 
 
 async def test_a_reload_waits_until_all_is_started(running, calls, monkeypatch):
-    monkeypatch.setattr(module, "find_mistake", no_mistake)
+    monkeypatch.setattr(module, "try_project", good)
     await running._changing.acquire()
     reload = asyncio.create_task(running.reload("shared"))
     starting = asyncio.create_task(running.start())
@@ -342,7 +347,7 @@ async def test_a_reload_waits_until_all_is_started(running, calls, monkeypatch):
     ids=["all", "shared", "site"],
 )
 async def test_what_is_named_is_reloaded_and_no_other(running, calls, monkeypatch, key, reloaded):
-    monkeypatch.setattr(module, "find_mistake", no_mistake)
+    monkeypatch.setattr(module, "try_project", good)
     monkeypatch.setattr(running.reader, "restart", lambda: None, raising=False)
     assert await running.reload(key) == ""
     assert {(call[0], call[2]) for call in calls} == reloaded
@@ -350,35 +355,61 @@ async def test_what_is_named_is_reloaded_and_no_other(running, calls, monkeypatc
 
 async def test_code_with_a_mistake_is_not_run(running, calls, monkeypatch):
     async def mistake(_project):
-        return "SyntaxError: invalid syntax"
+        return Found("SyntaxError: invalid syntax")
 
-    monkeypatch.setattr(module, "find_mistake", mistake)
+    monkeypatch.setattr(module, "try_project", mistake)
     assert await running.reload() == "SyntaxError: invalid syntax"
     assert calls == []
 
 
-async def no_mistake(_project):
-    return ""
+async def good(_project):
+    return Found()
+
+
+async def test_while_the_database_is_away_nothing_is_exchanged_that_knows_its_sites(
+    running, calls, monkeypatch
+):
+    async def away(_project):
+        return Found(trouble="the database does not answer: refused")
+
+    monkeypatch.setattr(module, "try_project", away)
+    assert await running.reload() == "the database does not answer: refused"
+    running.reader.is_away = True
+    assert await running.reload("site-1") == "the database does not answer"
+    assert calls == []
+    assert running.mistake == "", "the code is good"
+    said = (running.context.run_dir.logs / "fleet.log").read_text()
+    assert "Not reloaded, what runs goes on: the database does not answer" in said
+
+
+async def test_where_its_address_is_taken_nothing_is_started(running, calls):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        bind = f"127.0.0.1:{other.getsockname()[1]}"
+        running.plan = make_plan(override(running.plan.fleet, {"bind": bind}))
+        with pytest.raises(SiteError, match=f"Something listens on {bind} already"):
+            await running.start()
+    assert calls == []
+    assert not running.reader.started
 
 
 async def test_a_site_that_is_forked_is_reloaded_though_new_code_is_broken(
     running, calls, monkeypatch
 ):
     async def mistake(_project):
-        return "NameError: name 'x' is not defined (shop/urls.py, line 3)"
+        return Found("NameError: name 'x' is not defined (shop/urls.py, line 3)")
 
-    monkeypatch.setattr(module, "find_mistake", mistake)
+    monkeypatch.setattr(module, "try_project", mistake)
     assert await running.reload("site-1") == ""
     assert calls == [("driver", "reload", "site-1")]
     assert "NameError" in await running.reload()
     assert "line 3" in running.mistake
-    monkeypatch.setattr(module, "find_mistake", no_mistake)
+    monkeypatch.setattr(module, "try_project", good)
     await running.reload("shared")
     assert running.mistake == ""
 
 
 async def test_a_process_beside_the_instances_can_be_reloaded(running, calls, monkeypatch):
-    monkeypatch.setattr(module, "find_mistake", no_mistake)
+    monkeypatch.setattr(module, "try_project", good)
     for name in ("router", "zygote", "reader"):
         assert await running.reload(name) == ""
     assert calls == [("router", "reload", ""), ("driver", "reload", "")]

@@ -18,6 +18,8 @@ from django.apps import apps
 from django.conf import settings
 from django.core.management import ManagementUtility
 
+from sitefleet.terminal import open_standard_streams
+
 if TYPE_CHECKING:
     from django.core.management.base import BaseCommand
 
@@ -55,6 +57,7 @@ class FleetUtility(ManagementUtility):
 
 def execute_from_command_line(argv: list[str] | None = None) -> None:
     """Run a management command: a drop-in for Django's function of this name."""
+    open_standard_streams()
     FleetUtility(argv).execute()
 
 

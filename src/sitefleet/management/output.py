@@ -16,6 +16,7 @@ from sitefleet.exceptions import SiteError, UnknownSite
 from sitefleet.management import USAGE_ERROR
 
 if TYPE_CHECKING:
+    from argparse import Action
     from collections.abc import Sequence
 
     from django.core.management.base import CommandParser
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
 
 class ExampleFormatter(RawDescriptionHelpFormatter, DjangoHelpFormatter):
     """Django's help, with the examples at its end as they are written."""
+
+    def _format_args(self, action: Action, default_metavar: str) -> str:
+        """Return what stands for an argument; argparse has no word for "+" that may be left out."""
+        if action.nargs == "+" and not action.required and not action.option_strings:
+            return f"[{action.metavar} ...]"
+        return super()._format_args(action, default_metavar)
 
 
 class FleetCommand(BaseCommand):
@@ -37,12 +44,13 @@ class FleetCommand(BaseCommand):
         return super().create_parser(prog_name, subcommand, **kwargs)
 
     def run_from_argv(self, argv: list[str]) -> None:
-        """Run as from a command line; end without a traceback where Ctrl-C is pressed."""
-        try:
-            super().run_from_argv(argv)
-        except KeyboardInterrupt:
-            self.stderr.write("Stopped.")
-            sys.exit(terminal.INTERRUPTED)
+        """Run as from a command line; end quietly where Ctrl-C is pressed or nobody reads."""
+        with terminal.ending_with_its_reader():
+            try:
+                super().run_from_argv(argv)
+            except KeyboardInterrupt:
+                self.stderr.write("Stopped.")
+                sys.exit(terminal.INTERRUPTED)
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Run; say what went wrong where the caller can do something about it."""
@@ -56,6 +64,8 @@ class FleetCommand(BaseCommand):
             raise CommandError(printable("\n".join(error.messages))) from error
         except DatabaseError as error:
             raise CommandError(tell_database_error(error)) from error
+        except BrokenPipeError:  # `manage.py sites | head`
+            raise
         except OSError as error:
             raise CommandError(printable(_tell_system_error(error))) from error
 

@@ -2,7 +2,8 @@
 
 Writes the fleet, one line of JSON, at start and after each change. A change is told one
 ``FRESHNESS`` after it was seen: by then every process that serves has seen it too, so none gets a
-request that it has no answer to yet. While the database is gone nothing is written.
+request that it has no answer to yet. While the database is gone no fleets are written, but a line
+``{"trouble": "...", "away": true}`` when that begins, and one without trouble when it has ended.
 
 Ends with the process that started it, and when nobody reads any more.
 """
@@ -10,20 +11,20 @@ Ends with the process that started it, and when nobody reads any more.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections import deque
-from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING
 
 import django
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DatabaseError, Error
+from django.db import Error
 
 from sitefleet.exceptions import SiteError
-from sitefleet.serving.trial import tell
+from sitefleet.serving.trial import tell, why_unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +74,13 @@ class Reader:
 
         ``again``: a reader has run before. What this one finds may be as new as any other change.
         """
-        fleet = self._load()
+        try:
+            fleet = self._load()
+        except Error as error:
+            self._tell(f"{GONE}: {_line(error)}", away=True)
+            raise
+        if again:
+            self._tell("", away=False)  # the one before may have ended within an outage
         self._pending.append((monotonic() + fleet.freshness * again, _encode(fleet)))
         while self._waiting.wait(self._pause(fleet)) and os.getppid() == self._parent:
             now = monotonic()
@@ -97,13 +104,18 @@ class Reader:
         else:
             if self._failures:
                 say(AGAIN[self._why])
+                self._tell("", away=False)
             self._failures, self._why = 0, ""
         return fleet
 
     def _fail(self, why: str, error: Exception) -> None:
         if why != self._why:
             say(f"{why}, the fleet goes on as it is: {_line(error)}")
+            self._tell(f"{why}: {_line(error)}", away=why == GONE)
         self._failures, self._why = self._failures + 1, why
+
+    def _tell(self, trouble: str, *, away: bool) -> None:
+        self.write(f"{json.dumps({'trouble': trouble, 'away': away})}\n".encode())
 
     def _pause(self, fleet: Fleet) -> float:
         """Return the seconds until there is something to do."""
@@ -142,8 +154,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             reader.all_once()
         else:
             reader.once() if options.once else reader.run(again=options.again)
-    except DatabaseError as error:
-        say(_why_unreadable(error))
+    except Error as error:
+        say(why_unreadable(error))
         return 1
     except (ImproperlyConfigured, SiteError) as error:
         say(_line(error))
@@ -164,17 +176,6 @@ def _missing_apps() -> str:
         for app in ("django.contrib.sites", "sitefleet")
         if not any(name == app or name.startswith(f"{app}.apps.") for name in installed)
     )
-
-
-def _why_unreadable(error: DatabaseError) -> str:
-    from sitefleet.databases import site_connection  # noqa: PLC0415 - needs the settings
-
-    connection = site_connection()
-    with suppress(Error):
-        connection.close()
-        connection.ensure_connection()
-        return f"the tables of sites cannot be read, run `manage.py migrate`: {_line(error)}"
-    return f"the database does not answer: {_line(error)}"
 
 
 def _line(error: BaseException) -> str:

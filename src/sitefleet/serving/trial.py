@@ -1,21 +1,27 @@
-"""Loads the project as servers do, to see whether that can be: run before a start or a reload.
+"""Loads the project as servers do, and looks at its sites, to see whether that can be.
 
-Exit status 1, and the reason as the last line of what it says, where it cannot.
+Run before a start or a reload: processes that find no database answer nothing, where those that
+run have their sites in memory. Exit status 1, or 3 where only the sites cannot be read,
+and the reason as the last line of what it says.
 """
 
 from __future__ import annotations
 
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 import django
 from django.core.handlers.wsgi import WSGIHandler
+from django.db import Error
 from django.urls import get_resolver
+
+from sitefleet.hosting.supervising.trial import MISTAKE, NO_SITES
 
 
 def main() -> int:
-    """Load settings, applications, middleware and URLconf."""
+    """Load settings, applications, middleware and URLconf; ask the database for the sites."""
     try:
         django.setup()
         WSGIHandler()
@@ -23,8 +29,28 @@ def main() -> int:
     except BaseException as error:  # noqa: BLE001 - code of the project may raise anything
         sys.stderr.write("".join(traceback.format_exception(error)))
         sys.stderr.write(f"{tell(error)}\n")
-        return 1
+        return MISTAKE
+    from sitefleet.databases import site_connection  # noqa: PLC0415 - needs the settings
+    from sitefleet.triggers import read_generation  # noqa: PLC0415 - as above
+
+    try:
+        read_generation(site_connection())
+    except Error as error:
+        sys.stderr.write(f"{why_unreadable(error)}\n")
+        return NO_SITES
     return 0
+
+
+def why_unreadable(error: Error) -> str:
+    """Return in one line why the database did not tell its sites: is it away, or without tables."""
+    from sitefleet.databases import site_connection  # noqa: PLC0415 - needs the settings
+
+    reason, connection = " ".join(str(error).split()), site_connection()
+    with suppress(Error):
+        connection.close()
+        connection.ensure_connection()
+        return f"the tables of sites cannot be read, run `manage.py migrate`: {reason}"
+    return f"the database does not answer: {reason}"
 
 
 def tell(error: BaseException) -> str:

@@ -25,22 +25,36 @@ EVERY = 0.2
 
 
 def logs(options: Namespace, terminal: Terminal) -> int:
-    """Show the last lines of a log, or of all, by time."""
+    """Show the last lines of a log, or of all, by time.
+
+    Of a fleet that runs: those that it has said since it was started, unless all are asked for.
+    """
     run_dir = running_dir(options)
-    name = _find(options, run_dir)
-    wanted = None if name or options.all else _names(run_dir)
+    name, speakers = _find(options, run_dir)
+    if speakers > 1:
+        hint = f"{options.site} is one of {speakers} sites in {name}, which all speak here:"
+        terminal.line(printable(hint))
+    wanted, since = (None, "") if options.all else _running(run_dir)
     paths = _paths(run_dir, name, wanted)
     known = {path: path.stat().st_size for path in paths if path.exists()}
-    last = [(path, Logs(run_dir).last(path.stem, options.lines)) for path in known]
+    last = [(path, Logs(run_dir).last(path.stem, options.lines, since)) for path in known]
     _show(terminal, last, merged=not name)
-    if name and not known:
-        terminal.line(f"{printable(options.site)} has said nothing yet.")
+    if name and not any(lines for _, lines in last):
+        terminal.line(f"{printable(options.site)} {_why_nothing(run_dir, known)}.")
     with suppress(KeyboardInterrupt):
         while options.follow:
             time.sleep(EVERY)
-            paths = _paths(run_dir, name, wanted and (_names(run_dir) or wanted))
+            paths = _paths(run_dir, name, wanted and (_running(run_dir)[0] or wanted))
             _show(terminal, [(path, news(path, known)) for path in paths], merged=not name)
     return DONE
+
+
+def _why_nothing(run_dir: RunDir, known: dict[Path, int]) -> str:
+    if any(known.values()):
+        return "has said nothing since the fleet was started: --all shows what it said before"
+    if run_dir.is_taken:
+        return "has said nothing yet"
+    return "has no log of its own from the last run: sitefleet logs shows those that are there"
 
 
 def _show(terminal: Terminal, found: Iterable[tuple[Path, list[str]]], *, merged: bool) -> None:
@@ -65,34 +79,36 @@ def _paths(run_dir: RunDir, name: str, wanted: set[str] | None = None) -> list[P
     return paths if wanted is None else [path for path in paths if path.stem in wanted]
 
 
-def _names(run_dir: RunDir) -> set[str] | None:
-    """Return the names of what runs; None where no fleet does."""
+def _running(run_dir: RunDir) -> tuple[set[str] | None, str]:
+    """Return the names of what runs, and since when; None where no fleet does."""
     try:
-        return set(ask(run_dir, "names")["names"])
+        told = ask(run_dir, "names")
     except Refused:
-        return None
+        return None, ""
+    return set(told["names"]), str(told["since"])
 
 
-def _find(options: Namespace, run_dir: RunDir) -> str:
-    """Return the name of the log that is asked for; empty for all."""
+def _find(options: Namespace, run_dir: RunDir) -> tuple[str, int]:
+    """Return the name of the log that is asked for, and how many speak there; empty for all."""
     there = [path.stem for path in _paths(run_dir, "")]
     if not there and not options.site:
         raise Refused(f"There are no logs in {run_dir.logs}.")
-    if not options.site or options.site in there:
-        return str(options.site)
-    return _key(options, run_dir, there)
+    return _log(options, run_dir, there) if options.site else ("", 1)
 
 
-def _key(options: Namespace, run_dir: RunDir, names: list[str]) -> str:
-    """Return the key of a site: as the fleet that runs has it, or else the project."""
+def _log(options: Namespace, run_dir: RunDir, names: list[str]) -> tuple[str, int]:
+    """Return the log of a site or process: as the fleet that runs has it, or else the project."""
     said = ""
     try:
-        return str(ask(run_dir, "find", site=options.site, others=[*names, OWN])["key"])
+        told = ask(run_dir, "find", site=options.site, others=[*names, OWN])
+        return str(told["key"]), int(told["speakers"])
     except Refused as error:
         if error.status == USAGE:
             said = str(error)
         elif run_dir.is_taken:
             raise
+    if options.site in names:
+        return str(options.site), 1
     plan = full_plan(options)
     try:
         return log_of(plan, find_key(plan, options.site, (*names, *PROCESSES)))

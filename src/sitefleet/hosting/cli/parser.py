@@ -8,13 +8,13 @@ from argparse import (
     BooleanOptionalAction,
     RawDescriptionHelpFormatter,
 )
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sitefleet.hosting.cli import client, logs, plan, up
 from sitefleet.hosting.planning.fleet import DRIVERS, MODES, ROUTERS, SHARED_SERVERS
 from sitefleet.hosting.planning.settings import parse_bind
+from sitefleet.hosting.supervising.journal import own_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,7 +31,7 @@ def make_parser() -> ArgumentParser:
         description="Serve one Django project, a fleet of sites.",
         epilog="Exit status: 0 done, 1 refused or failed, 2 wrong usage.",
     )
-    parser.add_argument("--version", action="version", version=f"sitefleet {_version()}")
+    parser.add_argument("--version", action="version", version=f"sitefleet {own_version()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for run, add_own, text, examples in _commands():
         made = commands.add_parser(
@@ -45,13 +45,6 @@ def make_parser() -> ArgumentParser:
         _add_common(made)
         add_own(made)
     return parser
-
-
-def _version() -> str:
-    try:
-        return version("django-sitefleet")
-    except PackageNotFoundError:  # run from its sources
-        return "unknown"
 
 
 def _commands() -> tuple[tuple[Command, Callable[[ArgumentParser], None], str, Sequence[str]], ...]:
@@ -137,7 +130,9 @@ def _add_logs(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--lines", type=_count, default=20, metavar="N", help="(default: 20)")
     parser.add_argument("--follow", action="store_true", help="go on with those that come")
-    parser.add_argument("--all", action="store_true", help="of what runs no more, too")
+    parser.add_argument(
+        "--all", action="store_true", help="from before the start, and of what runs no more, too"
+    )
 
 
 def _bind(text: str) -> str:

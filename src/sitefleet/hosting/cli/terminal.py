@@ -7,7 +7,7 @@ import shutil
 import textwrap
 from typing import TYPE_CHECKING, TextIO
 
-from sitefleet.terminal import Progress, columns, printable
+from sitefleet.terminal import Progress, columns, leave_to_nobody, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +20,9 @@ PALETTE = (36, 35, 34, 33, 32, 96, 95, 94)
 class Terminal:
     """Where the command writes to."""
 
+    goes_on = False
+    """Whether the command goes on where nobody reads any more what it writes."""
+
     def __init__(self, stream: TextIO, error: TextIO | None = None) -> None:
         self.stream = stream
         self.is_live = stream.isatty()
@@ -29,8 +32,13 @@ class Terminal:
     def line(self, text: str = "") -> None:
         """Write a line."""
         self._bar.clear()
-        self.stream.write(f"{text}\n")
-        self.stream.flush()
+        try:
+            self.stream.write(f"{text}\n")
+            self.stream.flush()
+        except OSError:
+            if not self.goes_on:
+                raise
+            leave_to_nobody(self.stream)
 
     def paint(self, text: str, colour: int) -> str:
         """Return a text in a colour, where colours are."""

@@ -51,6 +51,10 @@ class Logs:
     def write(self, name: str, line: str) -> None:
         """Write one line of the process or instance ``name``."""
         self._show(name, line)
+        self.keep(name, line)
+
+    def keep(self, name: str, line: str) -> None:
+        """Write one line that is shown in another way."""
         try:
             self._append(name, line)
             if self.lost:
@@ -62,12 +66,15 @@ class Logs:
                 self._show(OWN, told)
             self.lost += 1
 
-    def last(self, name: str, lines: int) -> list[str]:
-        """Return the last lines of a log. Raises OSError where there is none."""
+    def last(self, name: str, lines: int, since: str = "") -> list[str]:
+        """Return the last lines of a log, none from before the `stamp` ``since``.
+
+        Raises OSError where there is no such log.
+        """
         with (self.run_dir.logs / f"{name}.log").open("rb") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - lines * LONG_LINE))
-            return lines_of(file.read())[-lines:]
+            return [line for line in lines_of(file.read())[-lines:] if line >= since]
 
     def _show(self, name: str, line: str) -> None:
         with suppress(OSError):  # the terminal is gone

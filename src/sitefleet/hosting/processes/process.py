@@ -49,6 +49,8 @@ class Process:
     """How often in a row it has ended soon after it was started."""
     started: float = 0.0
     """Seconds since 1970."""
+    note: str = ""
+    """What there is to say of it: `status` shows it."""
     _task: asyncio.Task[None] | None = None
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _running: Spawned | None = None

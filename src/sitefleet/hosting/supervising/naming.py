@@ -5,6 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from sitefleet.hosting.drivers.gunicorn import groups
 from sitefleet.hosting.planning.fleet import DEDICATED
 from sitefleet.hosting.processes.logs import OWN
 from sitefleet.hosting.supervising.control import USAGE, Refused
@@ -48,7 +49,19 @@ def name_of(plan: Plan, key: str) -> str:
     return next((one.slug for one in plan.dedicated if one.key == key), key)
 
 
-def log_of(plan: Plan, name: str) -> str:
-    """Return the name of a log: that of the router is the name of its program."""
-    router = plan.fleet.serving.router
-    return router if name == ROUTER and router != "asyncio" else name
+def logs_elsewhere(plan: Plan) -> dict[str, str]:
+    """Return the names of logs by what speaks there and has another name.
+
+    A router that is a program, and sites of which several have one server.
+    """
+    serving, found = plan.fleet.serving, {}
+    if serving.driver == "gunicorn":
+        found = {one.key: group for group, several in groups(plan.dedicated) for one in several}
+    return found if serving.router == "asyncio" else {**found, ROUTER: serving.router}
+
+
+def log_of(plan: Plan, name: str) -> tuple[str, int]:
+    """Return the name of the log of an instance or a process, and how many of them speak there."""
+    elsewhere = logs_elsewhere(plan)
+    log = elsewhere.get(name, name)
+    return log, max(1, list(elsewhere.values()).count(log))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from typing import TYPE_CHECKING
 
 from sitefleet.exceptions import SiteError
 from sitefleet.hosting.planning.fleet import Fleet, read_fleet
+from sitefleet.hosting.processes.logs import stamp
 from sitefleet.hosting.processes.once import last_line, run_once
 from sitefleet.hosting.processes.pipes import open_pipe
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 MODULE = "sitefleet.serving.reader"
 #: Bytes of a line with a fleet: half a kilobyte for each site with a word of its own.
 LONGEST = 2**28
+#: How a line begins that tells of trouble, and not of a fleet.
+TROUBLE = b'{"trouble":'
 
 
 async def read_once(project: Project, *, everything: bool = False) -> Fleet:
@@ -58,6 +62,10 @@ class Reader:
         self._lines: asyncio.StreamReader | None = None
         self._pipe: asyncio.BaseTransport | None = None
         self.process: Process | None = None
+        self.is_away = False
+        """Whether the database does not answer."""
+        self._since = ""
+        """When there began to be trouble."""
 
     async def start(self) -> None:
         """Start it. Raises OSError."""
@@ -76,12 +84,22 @@ class Reader:
         assert self._lines is not None  # noqa: S101 - for the type
         while True:
             try:
-                return read_fleet(await self._lines.readline())
+                line = await self._lines.readline()
+                if not line.startswith(TROUBLE):
+                    return read_fleet(line)
+                self._take_trouble(**json.loads(line))
             except (ValueError, TypeError, KeyError) as error:
                 # It has ended within a line: another process starts with a whole one.
                 self._context.say(f"The reader wrote what is no fleet ({error}).")
                 self.restart()
                 await asyncio.sleep(1)
+
+    def _take_trouble(self, trouble: str, *, away: bool) -> None:
+        """Tell in the status what there is, and since when: another reader may tell it, too."""
+        self.is_away = away
+        self._since = (self._since or stamp()) if trouble else ""
+        if self.process is not None:
+            self.process.note = f"{trouble} (since {self._since})" if trouble else ""
 
     def restart(self) -> None:
         """Let it read the settings again."""

@@ -6,26 +6,32 @@ import asyncio
 import os
 import signal
 import sys
-import termios
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sitefleet.exceptions import SiteError
 from sitefleet.hosting.planning.budget import check_descriptors, make_budget
 from sitefleet.hosting.planning.plan import make_plan
-from sitefleet.hosting.processes.logs import OWN, Logs
+from sitefleet.hosting.processes.logs import OWN, Logs, stamp
 from sitefleet.hosting.processes.open_files import raise_limit
 from sitefleet.hosting.processes.run_dir import run_dir_of
 from sitefleet.hosting.supervising.control import Answer, Control, Refused
+from sitefleet.hosting.supervising.journal import describe, is_terminal, own_version, where
 from sitefleet.hosting.supervising.missing import why_missing
-from sitefleet.hosting.supervising.naming import ROUTER, find_key, log_of, name_of
+from sitefleet.hosting.supervising.naming import (
+    ROUTER,
+    find_key,
+    log_of,
+    logs_elsewhere,
+    name_of,
+)
 from sitefleet.hosting.supervising.probing import wait_until_it_accepts
 from sitefleet.hosting.supervising.reader import read_once
-from sitefleet.hosting.supervising.supervisor import Supervisor, describe, override
+from sitefleet.hosting.supervising.supervisor import Supervisor, override
 from sitefleet.hosting.supervising.telling import tell_status
-from sitefleet.hosting.supervising.trial import find_mistake
+from sitefleet.hosting.supervising.trial import try_project
 from sitefleet.hosting.supervising.watching import changes
 
 if TYPE_CHECKING:
@@ -33,6 +39,8 @@ if TYPE_CHECKING:
 
     from sitefleet.hosting.planning.plan import Plan
     from sitefleet.hosting.processes.project import Project
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +79,10 @@ async def read_plan(project: Project, wishes: Wishes, *, everything: bool = Fals
     return make_plan(override(fleet, wishes.serving))
 
 
+class Stopped(Refused):
+    """What was asked for is not done, since the fleet stops."""
+
+
 class Run:
     """A fleet that is being run by this process."""
 
@@ -93,6 +105,7 @@ class Run:
         run_dir = run_dir_of(self.project.root, self.wishes.run_dir or plan.fleet.serving.run_dir)
         run_dir.make()
         run_dir.lock()
+        self._since = stamp()
         self.logs = Logs(run_dir, lambda name, line: self.hooks.show(name, line, self.plan))
         self.supervisor = Supervisor(self.project, run_dir, self.logs, plan)
         self.supervisor.overridden = self.wishes.serving
@@ -101,34 +114,44 @@ class Run:
             self.supervisor.context.say(warning)
         control = Control(run_dir.control, self._actions())
         self._listen_to_signals()
+        self._note(f"sitefleet {own_version()} starts as process {os.getpid()} at {where(plan)}.")
         try:
             await control.start()
-            if await self._unless_stopped(self._start()):
+            with suppress(Stopped):
+                await self._unless_stopped(self._start())
                 await self.stopping.wait()
-        except OSError as error:
+        except (SiteError, OSError) as error:
+            self._note(f"It could not be started: {describe(error)}")
+            if isinstance(error, SiteError):
+                raise
             raise SiteError(f"The fleet cannot be started: {describe(error)}") from error
         finally:
             await self._end(control)
+            self._note("Stopped.")
             run_dir.unlock()
+
+    def _note(self, text: str) -> None:
+        """Write into the log of the fleet what its terminal is told in another way."""
+        self.logs.keep(OWN, text)
 
     async def _look(self) -> tuple[Plan, str]:
         """Return what is to run, and what is wrong with the code where DEBUG lets it be tried.
 
         Raises SiteError where something is missing, and for broken code without DEBUG.
         """
-        trial = asyncio.create_task(find_mistake(self.project))
+        trial = asyncio.create_task(try_project(self.project))
         try:
             plan = await read_plan(self.project, self.wishes)
             if missing := why_missing(plan, self.project):
                 raise SiteError(missing)
-            mistake = await trial
+            found = await trial
         finally:
             trial.cancel()
             await asyncio.wait((trial,))
-        if mistake and not plan.fleet.debug:
-            message = f"The project cannot be served: {mistake}"
+        if found.trouble or (found.mistake and not plan.fleet.debug):
+            message = f"The project cannot be served: {found.mistake or found.trouble}"
             raise SiteError(message)
-        return plan, mistake
+        return plan, found.mistake
 
     @property
     def plan(self) -> Plan:
@@ -148,6 +171,7 @@ class Run:
                 self.supervisor.context.say(told)
         self.hooks.progress(STEPS, STEPS, "ready")
         self.hooks.ready(self.plan)
+        self._note(f"Ready after {monotonic() - self.supervisor.started:.1f} s.")
         if self.supervisor.mistake:
             self.hooks.fail(f"Requests fail until this is mended: {self.supervisor.mistake}")
         self._go_on(self.supervisor.follow())
@@ -155,19 +179,18 @@ class Run:
         if self.plan.fleet.debug if watched is None else watched:
             self._go_on(self._watch())
 
-    async def _unless_stopped(self, work: Coroutine[Any, Any, None]) -> bool:
-        """Do work; leave it where this is told to stop meanwhile."""
+    async def _unless_stopped(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do work; leave it where this is told to stop meanwhile. Raises Stopped then."""
         task = asyncio.create_task(work)
         stopping = asyncio.create_task(self.stopping.wait())
         await asyncio.wait((task, stopping), return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         if task.done():
-            task.result()
-            return True
+            return task.result()
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-        return False
+        raise Stopped("The fleet is being stopped.")
 
     def _go_on(self, work: Coroutine[Any, Any, object]) -> None:
         task = asyncio.create_task(work)
@@ -237,36 +260,30 @@ class Run:
     async def _reload(self, asked: Answer) -> Answer:
         site = str(asked.get("site", ""))
         key = find_key(self.plan, site, self._processes(), "reload") if site else ""
-        if reason := await self.supervisor.reload(key):
-            raise Refused(f"Not reloaded, the code before goes on: {reason}")
+        if reason := await self._unless_stopped(self.supervisor.reload(key)):
+            raise Refused(f"Not reloaded, what runs goes on: {reason}")
         return {"reloaded": name_of(self.plan, key) or "all"}
 
     async def _told_to_stop(self, _asked: Answer) -> Answer:
+        self.supervisor.context.say("Stopping, as `sitefleet stop` has asked.")
         self.stopping.set()
         return {"stopping": os.getpid()}
 
     async def _find(self, asked: Answer) -> Answer:
         others = (*map(str, asked.get("others", ())), *self._processes())
         key = find_key(self.plan, str(asked.get("site")), others)
-        return {"key": log_of(self.plan, key)}
+        log, speakers = log_of(self.plan, key)
+        return {"key": log, "speakers": speakers}
 
     async def _names(self, _asked: Answer) -> Answer:
-        keys = (one.key for one in self.plan.instances)
-        return {"names": [log_of(self.plan, key) for key in (OWN, *keys, *self._processes())]}
+        names = (OWN, *(one.key for one in self.plan.instances), *self._processes())
+        elsewhere = logs_elsewhere(self.plan)
+        return {"names": [elsewhere.get(name, name) for name in names], "since": self._since}
 
     def _processes(self) -> tuple[str, ...]:
         """Return the names of what runs beside the instances."""
         kept = (process.name for process in self.supervisor.context.processes if process.is_kept)
         return (ROUTER, *kept)
-
-
-def is_terminal() -> bool:
-    """Return whether somebody can see what this process says: not after a hang-up."""
-    try:
-        termios.tcgetattr(sys.stdout)
-    except (termios.error, OSError, ValueError):
-        return False
-    return True
 
 
 def run(project: Project, wishes: Wishes, hooks: Hooks) -> None:

@@ -23,9 +23,10 @@ from sitefleet.hosting.processes.process import wait_for_all
 from sitefleet.hosting.processes.sockets import Sockets, listen
 from sitefleet.hosting.routers import NEED_PORTS, make_router
 from sitefleet.hosting.servers import counts
+from sitefleet.hosting.supervising.journal import describe, few
 from sitefleet.hosting.supervising.naming import ROUTER, name_of
 from sitefleet.hosting.supervising.reader import Reader
-from sitefleet.hosting.supervising.trial import find_mistake
+from sitefleet.hosting.supervising.trial import Found, try_project
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Collection, Iterable
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 AGAIN = (1.0, 2.0, 5.0, 10.0)
 #: Seconds after which a change is told to take long: more than a driver waits for a project.
 LATE = 180.0
+#: Why a site is not reloaded, which could not be found by a new process.
+AWAY = "the database does not answer"
 #: What of the settings takes effect at the next `sitefleet up` only.
 AT_START = ("driver", "router", "server", "bind", "run_dir")
 
@@ -99,11 +102,14 @@ class Supervisor:
     async def reload(self, key: str = "") -> str:
         """Let an instance, or all, run the code as it is now; return why not, if it cannot."""
         is_forked = key in {one.key for one in self.plan.dedicated} and self._forks
-        if not is_forked:  # else it runs the code that its parent has loaded
-            self.mistake = await find_mistake(self.context.project)
-            if self.mistake:
-                self.context.say(f"Not reloaded, the code before goes on: {self.mistake}")
-                return self.mistake
+        if is_forked:  # it runs the code that its parent has loaded
+            found = Found(trouble=AWAY if self.reader.is_away else "")
+        else:
+            found = await try_project(self.context.project)
+            self.mistake = found.mistake
+        if reason := found.mistake or found.trouble:
+            self.context.say(f"Not reloaded, what runs goes on: {reason}")
+            return reason
         async with self._changing:
             parts = self._reloads(key)
             for result in await asyncio.gather(*parts, return_exceptions=True):
@@ -149,7 +155,14 @@ class Supervisor:
                 state = "running" if process.is_running else "starting"
                 memory = private_bytes(process.pid)
                 rows.append(
-                    Status(process.name, state, process.pid, memory, restarts=process.restarts)
+                    Status(
+                        process.name,
+                        state,
+                        process.pid,
+                        memory,
+                        restarts=process.restarts,
+                        note=process.note,
+                    )
                 )
         return rows
 
@@ -274,21 +287,6 @@ def _count(rows: Iterable[Status], plan: Plan, tally: counts.Tally) -> list[Stat
 
 async def _refuse(why: str) -> None:
     raise SiteError(why)
-
-
-MANY = 5
-
-
-def few(keys: list[str]) -> str:
-    """Return some of many, and how many more there are."""
-    more = f" and {len(keys) - MANY} more" if len(keys) > MANY else ""
-    return ", ".join(keys[:MANY]) + more
-
-
-def describe(error: BaseException) -> str:
-    """Return an error in one line."""
-    text = " ".join(str(error).split())
-    return text if isinstance(error, SiteError) else f"{type(error).__name__}: {text}"
 
 
 def override(fleet: Fleet, wishes: dict[str, Any]) -> Fleet:

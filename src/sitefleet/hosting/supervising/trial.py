@@ -1,10 +1,11 @@
-"""Whether the code of a project can be loaded: tried in a process of its own.
+"""Whether a project can be served as it is now: tried in a process of its own.
 
 Before a start, and before each reload.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sitefleet.exceptions import SiteError
@@ -16,13 +17,29 @@ if TYPE_CHECKING:
 MODULE = "sitefleet.serving.trial"
 
 
-async def find_mistake(project: Project) -> str:
-    """Return in one line why the code cannot be loaded as it is now; empty when it can."""
+#: How the process ends that tries it.
+MISTAKE, NO_SITES = 1, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is wrong, in one line each; empty where nothing is."""
+
+    mistake: str = ""
+    """Why the code cannot be loaded."""
+    trouble: str = ""
+    """Why its sites cannot be read: the code may be good, and the database away."""
+
+
+async def try_project(project: Project) -> Found:
+    """Return what is wrong with a project as it is now."""
     command = (project.python, "-m", MODULE)
     try:
         status, said = await run_once(
             command, environment=project.variables(), cwd=project.root, late="It has not loaded"
         )
     except (SiteError, OSError) as error:
-        return str(error)
-    return last_line(said) if status else ""
+        return Found(str(error))
+    if status == NO_SITES:
+        return Found(trouble=last_line(said))
+    return Found(last_line(said) if status else "")
