@@ -139,6 +139,9 @@ def test_nginx_and_the_fastrouter_lead_each_spelling_of_a_host_to_its_site(proje
             emperor.run(router.stop())
             shared.shutdown()
             shared.server_close()
+        emperor.run(emperor.driver.stop())
+        left = {path.stem for path in emperor.context.run_dir.sockets.iterdir()}
+        assert not left & {"cache", "fastrouter", "emperor"}
 
 
 class Forgetful(socketserver.BaseRequestHandler):

@@ -50,10 +50,10 @@ def test_view_and_trigger_work_in_any_schema_and_go_with_the_migration(schema):
     config, before = row(view, site)
     assert config == f"env = SITE_ID={site.pk}\n"
     update = 'UPDATE "My fleet".sitefleet_siteconfig SET serving = %s WHERE site_id = %s'
-    sql(update, json.dumps({"workers": 5, "timeout": 7, "idle": "x"}), site.pk)
+    sql(update, json.dumps({"workers": 5, "timeout": 1, "idle": "x"}), site.pk)
     config, epoch = row(view, site)
     sql('SET search_path = "My fleet"')
-    numbers = "workers = 5\nharakiri = 7\nworker-reload-mercy = 7\n"
+    numbers = "workers = 5\nharakiri = 2\nworker-reload-mercy = 1\n"
     assert config == f"env = SITE_ID={site.pk}\n{numbers}"
     assert epoch > before
     call_command("migrate", "sitefleet", "0003", verbosity=0)
@@ -78,6 +78,9 @@ def test_the_epoch_moves_with_the_options_alone_and_always_forward(postgres):
     config.save()
     rows.update(state="maintenance")
     assert rows.get().updated_at == seen[-1]
+    rows.update(state="suspended")  # it leaves, as one does that is set to shared
+    assert rows.get().updated_at > seen[-1]
+    assert sql("SELECT mode FROM sitefleet_vassals") == [("shared",)]
     sql("ALTER TABLE sitefleet_siteconfig DISABLE TRIGGER USER")
     sql("UPDATE sitefleet_siteconfig SET updated_at = 'infinity'")
     sql("ALTER TABLE sitefleet_siteconfig ENABLE TRIGGER USER")

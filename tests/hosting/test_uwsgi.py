@@ -1,10 +1,13 @@
 """What is written for uWSGI: pure text."""
 
 import asyncio
+import re
 import socket
 import struct
 import time
 from dataclasses import replace
+from importlib import import_module
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,14 +19,17 @@ from sitefleet.hosting.planning.fleet import Serving, Site
 from sitefleet.hosting.planning.options import Options
 from sitefleet.hosting.planning.plan import SHARED_ASGI, Fleet, make_plan
 from sitefleet.hosting.planning.settings import parse_bind
+from sitefleet.hosting.processes.logs import Logs
 from sitefleet.hosting.processes.run_dir import RunDir
+from sitefleet.hosting.routers.programs import template
 from sitefleet.hosting.uwsgi import files, ini, query, talk
 from sitefleet.hosting.uwsgi.addresses import wait_in_line, wake
 from sitefleet.hosting.uwsgi.fastrouter import Fastrouter
 from sitefleet.hosting.uwsgi.program import Program, check_binary, read_plugins
-from sitefleet.hosting.uwsgi.quiet import is_banner
+from sitefleet.hosting.uwsgi.quiet import Quiet, is_banner
 from sitefleet.hosting.uwsgi.texts import Texts
 
+migration = import_module("sitefleet.migrations.0004_vassals")
 PLACES = ini.Places("/run/etc/vassal.ini", "/run/s")
 LISTED = """
 open("/usr/lib/uwsgi/plugins/python312_plugin.so"): No such file [core/utils.c line 3731]
@@ -41,6 +47,12 @@ fastrouter
 *** Starting uWSGI 2.0.21-debian (64bit) on [Fri Nov 20 14:30:47 2026] ***
 os
 """
+
+
+def context(root="/run", *, tcp=False):
+    run_dir = RunDir(root)
+    sockets = SimpleNamespace(tcp=tcp)
+    return SimpleNamespace(run_dir=run_dir, sockets=sockets, logs=Logs(run_dir))
 
 
 def lines(text):
@@ -102,6 +114,7 @@ def test_the_common_part_speaks_what_the_router_speaks_and_has_raw_lines_last():
 def test_the_emperor_never_loses_patience_since_it_would_kill_all_processes():
     text = ini.emperor([], "dir:///run/etc/vassals", "/run/s/emperor.st", 100)
     assert f"reload-mercy = {ini.NEVER}" in lines(text)
+    assert f"emperor-curse-tolerance = {ini.LONGEST_STOP}" in lines(text)  # else it may be for ever
 
 
 def test_text_in_the_query_means_nothing_to_uwsgi():
@@ -153,7 +166,8 @@ def test_a_file_that_changes_twice_in_a_second_has_two_times(tmp_path):
 def test_files_of_vassals_that_are_gone_go(tmp_path):
     folder = tmp_path / "vassals"
     files.write_vassals(folder, {"site-1": ("one", "/s/1"), "site-2": ("two", "/s/2")})
-    files.write_vassals(folder, {"site-2": ("two", "/s/2")})
+    assert files.vassals_in(folder) == {"site-1", "site-2"}
+    files.remove_vassals(folder, {"site-1"})
     assert sorted(path.name for path in folder.iterdir()) == ["site-2.ini", "site-2.ini.socket"]
 
 
@@ -289,11 +303,91 @@ def test_a_vassal_that_ends_is_not_one_that_can_be_led_to(monkeypatch):
 
     monkeypatch.setattr(talk, "read_stats", read_stats)
     monkeypatch.setattr(uwsgi, "PAUSE", 0)
-    folder = Path("/run")
-    run_dir = RunDir(folder)
-    context = SimpleNamespace(run_dir=run_dir, sockets=SimpleNamespace(tcp=False))
-    found = asyncio.run(uwsgi.UwsgiDriver(context)._wait(fleet_with()))
+    found = asyncio.run(uwsgi.UwsgiDriver(context())._wait(fleet_with()))
     assert found["site-2"]["cursed"] == 0
+
+
+def test_a_change_does_not_wait_for_a_site_that_is_about_to_leave(monkeypatch):
+    """Its row is gone, so the Emperor will never have it again; others wait meanwhile."""
+    looks = count(1)
+
+    async def read_stats(_path):
+        assert next(looks) == 1
+        return {"vassals": [{"id": "site-3.ini", "cursed": 0}]}
+
+    monkeypatch.setattr(talk, "read_stats", read_stats)
+    driver = uwsgi.UwsgiDriver(context())
+    driver._taken = {"site-2"}
+    assert set(asyncio.run(driver._wait(fleet_with()))) == {"site-3"}
+
+
+@pytest.mark.parametrize(
+    ("line", "died"),
+    [
+        ("DAMN ! worker 1 (pid: 77) died, killed by signal 9 :( trying respawn ...", 1),
+        ("DAMN ! worker 1 (pid: 77) died :( trying respawn ...", 1),
+        ("Respawned uWSGI worker 1 (new pid: 78)", 0),  # after max_requests, too
+        ("worker 1 killed successfully (pid: 77)", 0),
+        ("a line with DAMN ! worker 1 (pid: 77) in it", 0),
+    ],
+)
+def test_a_worker_that_dies_is_counted_and_one_that_was_told_to_end_is_not(line, died):
+    logs = Quiet(context().logs)
+    logs.write("site-2", line)
+    assert logs.died["site-2"] == died
+
+
+def test_nothing_that_a_limit_of_time_may_have_ended_is_asked_again_by_nginx():
+    (seconds,) = re.findall(r"next_upstream_timeout (\d+)s", template("nginx-fastrouter.conf"))
+    assert int(seconds) <= ini.SHORTEST == migration.SHORTEST
+    assert ("harakiri", ini.SHORTEST) in ini.numbers(Options(timeout=1))
+    assert ("harakiri", 7) in ini.numbers(Options(timeout=7))
+
+
+def test_the_fastrouter_forgets_a_host_when_nginx_asks_for_it_no_more(tmp_path, monkeypatch):
+    forgotten = []
+
+    async def remember(*_):
+        return True
+
+    async def forget(_path, host):
+        forgotten.append(host)
+
+    monkeypatch.setattr(talk, "remember", remember)
+    monkeypatch.setattr(talk, "forget", forget)
+    router = Fastrouter(context(tmp_path), tmp_path)
+    router.process = object()
+    asyncio.run(router.lead({"old.example": "/s"}))
+    asyncio.run(router.lead({"new.example": "/s"}))
+    assert forgotten == []
+    asyncio.run(router.lead({"new.example": "/s"}))
+    assert forgotten == ["old.example"]
+
+
+def test_files_of_sites_that_leave_go_when_they_have_taken_what_waits_and_nobody_waits(
+    tmp_path, monkeypatch
+):
+    async def read_stats(_path):
+        return {"vassals": [{"id": "site-1.ini", "pid": 7}]}
+
+    async def dismiss():
+        taken = asyncio.Event()
+        monkeypatch.setattr(uwsgi, "wait_in_line", lambda _address: taken.wait())
+        driver = uwsgi.UwsgiDriver(context(tmp_path))
+        driver.texts, driver.emperor, driver.plan = SimpleNamespace(folder=folder), "", fleet_with()
+        driver._dismiss({"site-1", "site-2"})  # the second is back by now
+        (task,) = driver._dismissals
+        await asyncio.wait([task], timeout=0.02)
+        assert files.vassals_in(folder) == {"site-1", "site-2"}
+        taken.set()
+        await task
+        assert files.vassals_in(folder) == {"site-2"}
+
+    monkeypatch.setattr(talk, "read_stats", read_stats)
+    monkeypatch.setattr(uwsgi, "ON_THE_WAY", 0)
+    folder = tmp_path / "vassals"
+    files.write_vassals(folder, {"site-1": ("one", "/s/1"), "site-2": ("two", "/s/2")})
+    asyncio.run(dismiss())
 
 
 def bind(address):
@@ -302,9 +396,7 @@ def bind(address):
 
 
 def test_the_port_of_a_site_is_taken_by_the_emperor_alone(tmp_path):
-    run_dir = RunDir(tmp_path)
-    context = SimpleNamespace(run_dir=run_dir, sockets=SimpleNamespace(tcp=True))
-    driver = uwsgi.UwsgiDriver(context)
+    driver = uwsgi.UwsgiDriver(context(tmp_path, tcp=True))
     address = parse_bind(driver.address("site-2"))
     assert parse_bind(driver.address("site-2")) == address
     with pytest.raises(OSError, match="in use"):

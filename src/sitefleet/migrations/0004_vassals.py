@@ -1,8 +1,9 @@
-"""What uWSGI's Emperor reads on PostgreSQL: a view with a row for each site that may be dedicated.
+"""What uWSGI's Emperor reads on PostgreSQL: a view with a row for each site.
 
 The view holds what the database alone can say. Where sockets are, what applies to all sites, and
 which mode sites have that do not say is known to the fleet that runs: its query adds them (see
-`sitefleet.hosting.uwsgi.query`).
+`sitefleet.hosting.uwsgi.query`), and takes those that are dedicated. A suspended one is not: it
+leaves as one does that is set to shared, when routers know.
 
 The database is edited by more people than the server is, so none of its text gets into the
 configuration of a server, where a line can run a command: only whole numbers within their limits
@@ -12,7 +13,7 @@ sites at once.
 ``updated_at`` is the epoch by which the Emperor sees that a site is to be restarted. A trigger
 keeps it, as raw SQL and ``QuerySet.update()`` do not; it grows with each change, also within a
 microsecond or when the clock is set back; and it stays when only other columns have changed, so
-that a new theme restarts nothing. It is installed here, not after each ``migrate`` as those of
+that a new theme restarts nothing. Of the states only the suspended one counts. It is installed here, not after each ``migrate`` as those of
 `sitefleet.triggers`: PostgreSQL loses no trigger when a table is altered, and without the view
 nobody asks for it.
 """
@@ -38,15 +39,19 @@ NUMBERS = (
     ("idle", "idle", 0, 86_400),
     ("niceness", "prio", 0, 19),
 )
+#: Seconds of the shortest `harakiri`: as in `sitefleet.hosting.uwsgi.ini`.
+SHORTEST = 2
 
 
 def _line(ours: str, theirs: str, lowest: int, highest: int) -> str:
     # In CASE, as AND may be evaluated in any order: what is no number must not be cast.
+    value = f"(serving->>'{ours}')::integer"
+    written = f"greatest({value}, {SHORTEST})" if theirs == "harakiri" else value
     return (
         f"CASE WHEN jsonb_typeof(serving->'{ours}') = 'number'"
         f" AND serving->>'{ours}' ~ '^[0-9]{{1,9}}$' THEN"
-        f" CASE WHEN (serving->>'{ours}')::integer BETWEEN {lowest} AND {highest} THEN"
-        f" '{theirs} = ' || (serving->>'{ours}')::integer || chr(10) ELSE '' END ELSE '' END"
+        f" CASE WHEN {value} BETWEEN {lowest} AND {highest} THEN"
+        f" '{theirs} = ' || {written} || chr(10) ELSE '' END ELSE '' END"
     )
 
 
@@ -55,7 +60,8 @@ LATEST = 4_000_000_000_000_000
 
 FUNCTION = """
 CREATE FUNCTION sitefleet_serving_changed() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-  IF (NEW.serving, NEW.mode) IS DISTINCT FROM (OLD.serving, OLD.mode) THEN
+  IF (NEW.serving, NEW.mode, NEW.state = 'suspended')
+    IS DISTINCT FROM (OLD.serving, OLD.mode, OLD.state = 'suspended') THEN
     NEW.updated_at := greatest(clock_timestamp(), CASE WHEN isfinite(OLD.updated_at)
       THEN OLD.updated_at + interval '1 microsecond' END);
   ELSE
@@ -76,11 +82,10 @@ CREATE VIEW "sitefleet_vassals" AS SELECT
   ''::text AS uid,
   ''::text AS gid,
   'site-' || site_id || '.sock' AS socket,
-  mode,
+  CASE WHEN state = 'suspended' THEN 'shared' ELSE mode END AS mode,
   CASE WHEN jsonb_typeof(serving->'environment') = 'object' THEN serving->'environment' END
     AS environment
 FROM "sitefleet_siteconfig"
-WHERE state <> 'suspended'
 """
 
 

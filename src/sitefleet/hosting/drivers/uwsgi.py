@@ -59,6 +59,8 @@ class UwsgiDriver:
         self._logs = Quiet(context.logs)
         self._taken: set[str] = set()
         """Sites that the Emperor has taken up, as far as it was waited for."""
+        self._speakers: set[str] = set()
+        """All that have been there: one that has left speaks until it has ended."""
         self._dismissals: set[asyncio.Task[None]] = set()
         self._ports: dict[str, socket.socket] = {}
         """Hold the ports of sites, as long as those may have a vassal."""
@@ -157,7 +159,8 @@ class UwsgiDriver:
             self.emperor = self.context.process("emperor", argv, environment=self._counted)
             self.emperor.logs, self._taken = self._logs, set()
             await self.emperor.start()
-        self.emperor.speaks_for = {instance.key for instance in plan.dedicated}
+        self._speakers |= {instance.key for instance in plan.dedicated}
+        self.emperor.speaks_for = self._speakers
         if protocol(plan) == "uwsgi":
             await self.fastrouter.start(texts.program)
 

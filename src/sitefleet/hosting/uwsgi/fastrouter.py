@@ -10,10 +10,10 @@ from sitefleet.exceptions import SiteError
 from sitefleet.hosting.uwsgi import ini, talk
 from sitefleet.hosting.uwsgi.addresses import backlog
 from sitefleet.hosting.uwsgi.files import write
-from sitefleet.hosting.uwsgi.quiet import keep_quiet
+from sitefleet.hosting.uwsgi.quiet import Quiet
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from sitefleet.hosting.context import Context
@@ -31,9 +31,12 @@ class Fastrouter:
     def __init__(self, context: Context, root: Path) -> None:
         self.context, self.root = context, root
         self.cache = context.run_dir.socket("cache")
+        self.socket = context.run_dir.socket("fastrouter")
         self.process: Process | None = None
         self.led: dict[str, str] = {}
         """Hosts that it knows, and where it leads them."""
+        self._before: Collection[str] = ()
+        """Those that were wanted last."""
         self._is_full = False
         self._store = root / "hosts.cache"
 
@@ -48,7 +51,8 @@ class Fastrouter:
         path = self.root / "fastrouter.ini"
         write(path, self.text(program))
         argv = [program.path, "--ini", str(path)]
-        self.process = keep_quiet(self.context.process("fastrouter", argv))
+        self.process = self.context.process("fastrouter", argv)
+        self.process.logs = Quiet(self.context.logs)
         await self.process.start()
         try:
             async with asyncio.timeout(PATIENCE):
@@ -67,14 +71,18 @@ class Fastrouter:
         """Return its configuration."""
         return ini.fastrouter(
             program.plugins("fastrouter", "cache"),
-            str(self.context.run_dir.socket("fastrouter")),
+            str(self.socket),
             str(self.cache),
             str(self._store),
             backlog(),
         )
 
     async def lead(self, wanted: Mapping[str, str]) -> None:
-        """Lead hosts to these addresses, and no others. Raises OSError where it does not answer."""
+        """Lead hosts to these addresses; others are forgotten at the change after this one.
+
+        Raises OSError where it does not answer. nginx, which asks for a host, hears of a change
+        later, and then asks for it no more.
+        """
         if self.process is None:
             return
         for host, address in wanted.items():
@@ -84,14 +92,17 @@ class Fastrouter:
                 self.led[host] = address
             elif not self._is_full:
                 self._is_full = True
-                self.context.say("The fastrouter takes no more hosts: the shared server answers.")
-        for host in self.led.keys() - wanted.keys():
+                self.context.say(f"The fastrouter takes no more hosts: {host} is answered 502.")
+        for host in self.led.keys() - wanted.keys() - set(self._before):
             await talk.forget(self.cache, host)
             del self.led[host]
+        self._before = tuple(wanted)
 
     async def stop(self) -> None:
         """Stop it."""
         if self.process is not None:
             await self.process.stop()
             self.process = None
-            self.led = {}
+            self.led, self._before = {}, ()
+        for path in (self.socket, self.cache):
+            path.unlink(missing_ok=True)

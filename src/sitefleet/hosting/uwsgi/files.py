@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sitefleet.hosting.uwsgi.ini import SOCKET_EXTENSION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 
@@ -36,13 +36,22 @@ def write(path: Path, text: str) -> bool:
 
 
 def write_vassals(folder: Path, vassals: Mapping[str, tuple[str, str]]) -> None:
-    """Write the file of each vassal, by key, and what it listens on; remove those of others."""
+    """Write the file of each vassal, by key, and what it listens on."""
     folder.mkdir(exist_ok=True, mode=0o700)
     for key, (text, address) in vassals.items():
         # The address first: without one a vassal would start at once, without a socket.
         write(folder / f"{key}.ini{SOCKET_EXTENSION}", address)
         write(folder / f"{key}.ini", text)
-    for path in folder.glob("*.ini"):
-        if path.stem not in vassals:
-            path.unlink(missing_ok=True)
-            path.with_name(path.name + SOCKET_EXTENSION).unlink(missing_ok=True)
+
+
+def vassals_in(folder: Path) -> set[str]:
+    """Return the keys of the vassals that have a file."""
+    return {path.stem for path in folder.glob("*.ini")}
+
+
+def remove_vassals(folder: Path, keys: Iterable[str]) -> None:
+    """Remove the files of vassals: the Emperor ends them."""
+    for key in keys:
+        path = folder / f"{key}.ini"
+        path.unlink(missing_ok=True)
+        path.with_name(path.name + SOCKET_EXTENSION).unlink(missing_ok=True)

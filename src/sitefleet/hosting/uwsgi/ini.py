@@ -36,11 +36,16 @@ NUMBERS = (
     ("idle", "idle"),
     ("niceness", "prio"),
 )
+#: Seconds of the shortest `harakiri`: what fails earlier may be asked again by nginx. It is more
+#: than a connection waits at the socket of a vassal that has ended, until the Emperor looks.
+SHORTEST = 2
 #: Seconds that uWSGI's own limits are never to reach. When that of the Emperor is over, it sends
 #: SIGKILL to the process -1, which is *all* processes, for each vassal that waits for its first
 #: connection (``core/emperor.c``, "NO MERCY").
 NEVER = 100_000_000
-#: Seconds that requests under way are given at most when all is stopped.
+#: Seconds that requests under way are given at most when all is stopped, or one vassal. Its master
+#: waits for the workers and does nothing else (``core/uwsgi.c``, gracefully_kill_them_all): for one
+#: that hangs, or was told before it could listen, no other limit counts any more.
 LONGEST_STOP = 30
 
 
@@ -88,7 +93,10 @@ def ini(lines: Iterable[tuple[str, object]], raw: str = "") -> str:
 
 def numbers(options: Options) -> list[tuple[str, object]]:
     """Return the lines for the options that are numbers."""
-    return [(theirs, getattr(options, ours)) for ours, theirs in NUMBERS]
+    return [
+        (theirs, max(getattr(options, ours), SHORTEST if theirs == "harakiri" else 0))
+        for ours, theirs in NUMBERS
+    ]
 
 
 def variables(chosen: Mapping[str, str], allowed: Iterable[str]) -> list[tuple[str, object]]:
@@ -169,6 +177,7 @@ def emperor(plugins: Sequence[str], monitor: str, stats: str, backlog: int) -> s
         ("emperor-freq", 1),
         ("emperor-stats", stats),
         ("emperor-graceful-shutdown", "true"),
+        ("emperor-curse-tolerance", LONGEST_STOP),
         ("emperor-on-demand-extension", SOCKET_EXTENSION),
         ("listen", backlog),
         ("reload-mercy", NEVER),

@@ -1,16 +1,15 @@
-"""What uWSGI says of itself at each start, about twenty lines: kept out of the logs."""
+"""What uWSGI says: at each start about twenty lines, kept out of the logs; and what is counted."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from sitefleet.hosting.processes.logs import Logs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from sitefleet.hosting.processes.process import Process
 
 #: Beginnings of lines of `core/uwsgi.c` and of `plugins/python` that are said at each start.
 _BANNER = re.compile(
@@ -30,6 +29,10 @@ _BANNER = re.compile(
     re.VERBOSE,
 )
 
+#: Said of a worker that has died: by a fault, a signal or its ``harakiri``. Not of one that ends as
+#: it was told to, after `max-requests` or for a reload (``core/master.c``).
+_DIED = re.compile(r"DAMN ! worker \d+ \(pid: \d+\) ")
+
 
 def is_banner(line: str) -> bool:
     """Whether a line is about uWSGI alone, and the same at each start."""
@@ -42,14 +45,13 @@ class Quiet(Logs):
     def __init__(self, logs: Logs) -> None:
         super().__init__(logs.run_dir, logs.show)
         self._write: Callable[[str, str], None] = logs.write
+        self.died: Counter[str] = Counter()
+        """Workers that have died, by instance: uWSGI's own numbers count those that were told to
+        end as well, and are gone with the vassal."""
 
     def write(self, name: str, line: str) -> None:
         """Write one line, unless it is of the banner."""
+        if _DIED.match(line):
+            self.died[name] += 1
         if not is_banner(line):
             self._write(name, line)
-
-
-def keep_quiet(process: Process) -> Process:
-    """Leave the banner out of the logs of a process and of its instances; return it."""
-    process.logs = Quiet(process.logs)
-    return process
