@@ -19,8 +19,8 @@ pytestmark = pytest.mark.acceptance
 
 #: Driver and router.
 PAIRS = [("zygote", "asyncio"), ("gunicorn", "haproxy"), ("uwsgi", "nginx")]
-#: What is the parent of the sites' processes, in `status`: gunicorn's is in the row of each site.
-PARENTS = {"zygote": "zygote", "gunicorn": "victim", "uwsgi": "emperor"}
+#: How what has forked the sites' processes is named in `status`.
+PARENTS = {"zygote": "zygote", "gunicorn": "gunicorn-", "uwsgi": "emperor"}
 SITES = ("victim", "other", "common")
 ASKERS = 3
 
@@ -80,7 +80,7 @@ def processes(fleet):
     """Return the pids of what runs, by what it is; sites are those who answer."""
     rows = {row["slug"] or row["instance"]: row["pid"] for row in fleet.status()["processes"]}
     names = {
-        "parent": PARENTS[fleet.driver],
+        "parent": next(name for name in rows if name.startswith(PARENTS[fleet.driver])),
         "router": "router" if fleet.router == "asyncio" else fleet.router,
         "shared": "shared",
         "reader": "reader",

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 from websockets.asyncio.client import unix_connect
+from websockets.exceptions import ConnectionClosed
 
+from sitefleet.exceptions import SiteError
 from sitefleet.hosting.drivers.shared import SharedDriver
 from sitefleet.hosting.planning.plan import make_plan
 from tests.acceptance.drivers import SLUGS, Load, running, says, shared
@@ -100,7 +102,8 @@ async def test_code_that_does_not_load_leaves_the_server_that_runs(project, urls
         before = (await fleet.row("shared")).pid
         text = urls.read_text()
         urls.write_text(text + "\nlist = (\n")
-        await fleet.driver.reload()
+        with pytest.raises(SiteError, match=r"^shared: What ran before goes on"):
+            await fleet.driver.reload()
         row = await fleet.row("shared")
         assert (row.pid, row.state) == (before, "running")
         assert "goes on" in row.note
@@ -134,9 +137,27 @@ async def test_shared_sites_that_want_it_have_asgi_and_websockets(project, serve
         async with unix_connect(path, url, origin=origin, close_timeout=5) as client:
             await client.send("hello")
             assert await client.recv() == "one:hello"
+            await fleet.driver.reload()
+            with pytest.raises(ConnectionClosed):  # long before the 30 seconds of a request
+                await asyncio.wait_for(client.recv(), 20)
+            assert client.close_code == 1012
         # Nobody wants it any more.
         await fleet.driver.apply(shared(server))
         assert [row.instance for row in await fleet.driver.status()] == ["shared"]
+
+
+async def test_a_process_that_has_had_its_requests_closes_its_sockets(project):
+    async with running(SharedDriver, project) as fleet:
+        await fleet.driver.apply(shared(asgi=["one"], max_requests=2))
+        path = str(fleet.context.run_dir.socket("shared-asgi"))
+        origin = "http://one.localhost:8000"
+        async with unix_connect(path, "ws://one.localhost:8000/socket/", origin=origin) as client:
+            for _ in range(2):
+                assert (await fleet.ask("shared-asgi"))[0] == 200
+            with pytest.raises(ConnectionClosed):
+                await asyncio.wait_for(client.recv(), 20)
+            assert client.close_code == 1012
+        assert (await fleet.row("shared-asgi")).restarts == 0
 
 
 async def test_a_request_that_takes_too_long_costs_its_process_and_tells_where(project):
@@ -167,11 +188,13 @@ async def test_a_worker_is_replaced_after_its_requests_and_when_it_is_too_large(
         # A thread may have taken up one more when the last began.
         assert {pids.count(pid) for pid in set(pids)} <= {1, 2, 3, 4}
         assert len(set(pids)) > 1
+        assert (await fleet.row("shared")).restarts == 0, "that was asked for"
         await fleet.driver.stop()
         await fleet.driver.apply(shared(memory_limit=150))
         _, answer = await fleet.ask("shared", "/grow/?megabytes=200")
         await fleet.until(lambda: says(fleet, "More than 150 MB"))
         await fleet.until(lambda: another_answers(fleet, answer["pid"]))
+        assert (await fleet.row("shared")).restarts == 1
 
 
 async def test_what_the_environment_says_to_other_gunicorns_does_not_count(project, monkeypatch):
@@ -195,3 +218,7 @@ async def test_lines_of_the_settings_and_niceness_are_part_of_the_configuration(
         _, answer = await fleet.ask("shared")
         assert answer["flavour"] == "mild"
         assert os.getpriority(os.PRIO_PROCESS, answer["pid"]) == 3
+        serving = replace(plan.fleet.serving, raw={"gunicorn": "backlog = 'many'"})
+        with pytest.raises(SiteError, match=r"\['gunicorn'\] cannot be used: backlog = 'many': "):
+            await fleet.driver.apply(make_plan(replace(plan.fleet, serving=serving)))
+        assert (await fleet.ask("shared"))[1]["pid"] == answer["pid"]

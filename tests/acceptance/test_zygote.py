@@ -10,6 +10,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import unix_connect
 
 from tests.acceptance.zygotes import is_alive, make_project, running, wait_for
 
@@ -406,6 +408,18 @@ def test_a_site_of_asgi_answers_counts_and_rests(zygote, slug):
     assert load.failures == []
     assert wait_for(lambda: zygote.state(slug) == ["idle"], 8)
     assert not is_alive(pid)
+
+
+def test_sockets_of_a_process_that_ends_are_closed_before_its_patience_is_over(zygote, slug):
+    zygote.change(slug, interface="asgi", timeout=3600)
+    path = str(zygote.context.run_dir.socket(zygote.key(slug)))
+    with unix_connect(path, f"ws://{slug}.example/socket/") as client:
+        client.send("hello")
+        assert client.recv(20) == f"{slug}:hello"
+        zygote.reload(slug)
+        with pytest.raises(ConnectionClosed):
+            client.recv(20)
+    assert (client.close_code, client.close_reason) == (1012, "Service Restart")
 
 
 def test_new_code_is_taken_over_under_load_without_a_lost_request(zygote, project):

@@ -1,5 +1,6 @@
 """The configuration files for gunicorn, as text."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from sitefleet.exceptions import SiteError
 from sitefleet.hosting.context import Context
+from sitefleet.hosting.drivers import masters
 from sitefleet.hosting.drivers.gunicorn import GunicornDriver, groups
 from sitefleet.hosting.drivers.shared import SharedDriver
 from sitefleet.hosting.planning.fleet import Fleet, Serving, Site
@@ -16,12 +18,19 @@ from sitefleet.hosting.processes.project import Project
 from sitefleet.hosting.processes.run_dir import RunDir
 from sitefleet.hosting.servers import granian, workers
 from sitefleet.hosting.servers.gunicorn_files import shared_file, sites_file
+from sitefleet.hosting.servers.variables import FORKS
 from tests.hosting.fleets import fleet, site
 
 
 def instance(site=None, **options):
     key = "shared" if site is None else f"site-{site}"
     return Instance(key, site, f"s{site}", (), Options(**options))
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    """Configurations set variables."""
+    monkeypatch.setattr(os, "environ", os.environ.copy())
 
 
 def read(text):
@@ -72,6 +81,14 @@ def test_lines_of_the_settings_come_last_and_so_before_ours():
     assert (said["backlog"], said["threads"]) == (9, 8)
 
 
+def test_what_is_loaded_is_warm_and_before_a_fork_without_an_event_loop():
+    for interface in ("wsgi", "asgi"):
+        said = read(shared_file(instance(interface=interface), "fd://17"))
+        assert said["wsgi_app"] == f"sitefleet.serving.{interface}:application"
+    said = read(sites_file("gunicorn-1", [instance(2, interface="asgi")], ["fd://4"]))
+    assert said["wsgi_app"] == "sitefleet.serving.asgi_to_fork:application"
+
+
 def test_what_a_site_is_called_is_no_code():
     site = Instance("site-2", 2, '"\n__import__("os")#', (), Options())
     assert read(sites_file("gunicorn-1", [site], ["fd://4"]))["sites"][0]["slug"] == site.slug
@@ -112,6 +129,10 @@ def test_render_shows_files_that_run_without_us():
     ((name, text),) = GunicornDriver(context).render(plan).items()
     assert name.startswith("gunicorn-")
     assert read(text)["bind"] == ["unix:/run/fleet/s/site-2.sock"]
+    assert read(text)["wsgi_app"] == "sitefleet.serving.wsgi:application"
+    assert read(text)["chdir"] == "/srv"
+    assert os.environ["DJANGO_SETTINGS_MODULE"] == "project.settings"
+    assert os.environ[FORKS] == "2"
     ((name, text),) = SharedDriver(context).render(plan).items()
     assert name == "shared.gunicorn.py"
     assert read(text)["bind"] == ["unix:/run/fleet/s/shared.sock"]
@@ -145,12 +166,57 @@ def test_granian_is_told_what_it_knows_of_our_options():
     assert not any(word.startswith("--blocking-threads") for word in asgi)
 
 
+BAD_LINES = {
+    "backlog = (": "'(' was never closed: backlog = (",
+    "import no_such_module": "ModuleNotFoundError: No module named 'no_such_module'",
+    "backlog = 'many'": "backlog = 'many': invalid literal",
+    "bakclog = 5": "gunicorn has no option 'bakclog'",
+    "raise SystemExit": "SystemExit",
+}
+
+
+@pytest.mark.parametrize("lines", list(BAD_LINES))
+def test_lines_that_gunicorn_would_not_take_are_told(lines):
+    assert workers.why_not_lines(shared_file(instance(), "fd://17"), lines).startswith(
+        BAD_LINES[lines]
+    )
+
+
+def test_lines_may_have_names_of_their_own():
+    lines = """
+import os
+from math import pi
+_many = 3
+MOST = 9
+def on_exit(server): pass
+class Kept: pass
+backlog = _many * MOST
+threads = threads + 1
+"""
+    text = sites_file("gunicorn-1", [instance(2)], ["fd://4"])
+    assert workers.why_not_lines(text, lines) == ""
+
+
+def test_arguments_that_granian_would_not_take_are_told():
+    pytest.importorskip("granian")
+    good = granian.arguments(Options(), 9)
+    assert granian.why_not_arguments([*good, "--runtime-threads", "2"]) == ""
+    assert "--no-such" in granian.why_not_arguments([*good, "--no-such"])
+    assert "'x'" in granian.why_not_arguments([*good, "--backlog", "x"])
+    assert granian.why_not_arguments([*good, "--version"])
+    assert granian.why_not_arguments([*good, "another:application"])
+
+
 async def test_lines_of_the_settings_that_change_count_for_servers_that_run(monkeypatch, tmp_path):
     ran = []
 
     async def run(name):
         ran.append(name)
 
+    async def accept(*_):
+        pass
+
+    monkeypatch.setattr(masters, "try_lines", accept)
     driver = GunicornDriver(Context(None, RunDir(tmp_path), None, None))
     monkeypatch.setattr(driver, "_run", run)
     for raw in ({}, {}, {"gunicorn": "backlog = 64"}):

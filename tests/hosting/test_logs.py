@@ -3,6 +3,7 @@ import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -83,6 +84,19 @@ def test_a_full_disk_costs_lines_and_is_told_once(written, run_dir, shown):
     written.write("router", "again")
     assert written.lost == 0
     assert said(run_dir.logs / "fleet.log")[0].startswith("3 lines could not be written")
+
+
+def test_a_short_line_that_still_fits_is_no_sign_of_room(written, run_dir, monkeypatch):
+    away = run_dir.logs.rename(run_dir.root / "away")
+    written.write("router", "one")
+    away.rename(run_dir.logs)
+    full = SimpleNamespace(f_bavail=0, f_files=9, f_favail=9)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "statvfs", lambda _: full)
+        written.write("router", "two")
+    assert (written.lost, (run_dir.logs / "fleet.log").exists()) == (1, False)
+    written.write("router", "three")
+    assert written.lost == 0
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")

@@ -11,9 +11,11 @@ import pytest
 from sitefleet.exceptions import SiteError
 from sitefleet.hosting.drivers.gunicorn import GunicornDriver
 from sitefleet.hosting.drivers.shared import SharedDriver
-from sitefleet.hosting.planning.plan import make_plan
+from sitefleet.hosting.planning.options import Options
+from sitefleet.hosting.planning.plan import Instance, make_plan
+from sitefleet.hosting.processes.project import Project
 from sitefleet.hosting.processes.run_dir import RunDir
-from sitefleet.hosting.servers import granian, masters
+from sitefleet.hosting.servers import granian, masters, trial
 from sitefleet.hosting.servers.masters import Master, Server
 from tests.hosting.fleets import fleet, site
 
@@ -25,15 +27,23 @@ class FakeServer:
     is_ready = False
 
     def __init__(self, *_):
-        self.process = SimpleNamespace(
-            pid=None, is_running=False, failures=masters.HOPELESS, restarts=0
-        )
+        self.process = SimpleNamespace(is_running=False, failures=masters.HOPELESS, restarts=0)
+        self.told = SimpleNamespace(failing=set())
 
     async def start(self):
         return self.comes_up
 
     async def stop(self):
         pass
+
+    def pids(self, _site):
+        return [-1]
+
+    def restarts(self, _instance):
+        return 0
+
+
+SHARED = Instance("shared", None, "", (), Options())
 
 
 @pytest.fixture
@@ -83,13 +93,13 @@ async def test_a_server_that_does_not_come_up_leaves_the_file_of_the_one_that_ru
 async def test_a_first_server_that_comes_up_late_is_no_failure_by_then(master, monkeypatch):
     monkeypatch.setattr(FakeServer, "comes_up", False)
     await run(master)
-    status = master.status()
+    status = master.status(SHARED)
     assert (status.state, status.note) == ("failing", "It does not come up: see its log.")
     monkeypatch.setattr(FakeServer, "is_ready", True)
-    status = master.status()
+    status = master.status(SHARED)
     assert (status.state, status.note) == ("running", "")
     await run(master)  # another one, which does not
-    assert master.status().note.startswith("What ran before goes on")
+    assert master.status(SHARED).note.startswith("What ran before goes on")
 
 
 async def test_who_waits_for_a_server_that_only_ends_is_answered_without_a_thread(master, listener):
@@ -200,23 +210,56 @@ async def test_what_has_come_up_is_not_started_again_because_another_could_not_b
     assert ran[2] == ran[0] != ran[1]
 
 
-async def test_arguments_that_cannot_be_read_are_refused_and_what_runs_goes_on(
-    context, monkeypatch
+RAW = {
+    "gunicorn": (
+        "backlog = 9",
+        "backlog = (",
+        r"\['gunicorn'\] cannot be used: '\(' was never closed",
+    ),
+    "granian": ("--no-ws", "--no-such", r"\['granian'\] cannot be used: No such option"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(RAW))
+async def test_lines_that_a_server_does_not_take_are_refused_and_what_runs_goes_on(
+    name, context, monkeypatch
 ):
+    pytest.importorskip(name)
+    good, bad, why = RAW[name]
     monkeypatch.setattr(granian, "check_version", lambda: None)
+    tried = []
+
+    async def once(command, **_):
+        assert command[:3] == (context.project.python, "-m", trial.MODULE)
+        tried.append(command[-1])
+        reason = trial.TRIALS[command[3]](list(command[4:]))
+        return bool(reason), reason
+
+    monkeypatch.setattr(trial, "run_once", once)
+    context.project = Project(context.run_dir.root, "project.settings")
     driver, ran = SharedDriver(context), []
 
-    async def run(name):
-        ran.append(name)
+    async def run(one):
+        ran.append(one)
 
     monkeypatch.setattr(driver, "_run", run)
 
-    def plan(raw):
-        return make_plan(fleet(site(1), serving={"server": "granian", "raw": {"granian": raw}}))
+    def plan(raw, *sites):
+        serving = {"server": name, "raw": {name: raw}}
+        return make_plan(fleet(*sites, serving=serving, has_asgi=True))
 
-    await driver.apply(plan("--log"))
-    with pytest.raises(SiteError, match=r"\['granian'\] cannot be read: No closing quotation"):
-        await driver.apply(plan("--log '"))
+    await driver.apply(plan(good))
+    await driver.apply(plan(good, site(1, mode="shared", options={"interface": "asgi"})))
+    assert tried == [good], "it is tried once"
+    with pytest.raises(SiteError, match=why):
+        await driver.apply(plan(bad))
     await driver.reload()
-    assert ran == ["shared", "shared"]
-    assert [row.instance for row in await driver.status()] == ["shared"]
+    assert ran == ["shared", "shared-asgi"] * 2
+    assert [row.instance for row in await driver.status()] == ["shared", "shared-asgi"]
+
+
+async def test_arguments_that_cannot_be_read_are_refused(context, monkeypatch):
+    monkeypatch.setattr(granian, "check_version", lambda: None)
+    serving = {"server": "granian", "raw": {"granian": "--log '"}}
+    with pytest.raises(SiteError, match=r"\['granian'\] cannot be read: No closing quotation"):
+        await SharedDriver(context).apply(make_plan(fleet(serving=serving)))

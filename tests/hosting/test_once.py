@@ -8,7 +8,7 @@ import pytest
 from sitefleet.exceptions import SiteError
 from sitefleet.hosting.processes.once import last_line, run_once
 from sitefleet.hosting.processes.project import Project
-from sitefleet.hosting.supervising.trial import find_mistake
+from sitefleet.hosting.supervising.trial import try_project
 
 pytestmark = pytest.mark.acceptance
 
@@ -51,4 +51,5 @@ async def test_what_is_no_program_cannot_be_started():
 
 async def test_a_python_that_is_gone_is_a_mistake_and_ends_nobody(tmp_path):
     """It is looked for after each change of code: an environment may be made anew meanwhile."""
-    assert "No such file" in await find_mistake(Project(tmp_path, "settings", "/no/python"))
+    found = await try_project(Project(tmp_path, "settings", "/no/python"))
+    assert "No such file" in found.mistake

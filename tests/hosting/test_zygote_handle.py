@@ -29,8 +29,8 @@ async def handle(tmp_path):
     """The side of the supervisor, of a parent that reads when a test does so."""
 
     class Silent:
-        def __init__(self, *_, **__):
-            pass
+        def __init__(self, _name, argv, **_):
+            self.argv = argv
 
         async def start(self):
             pass
@@ -46,13 +46,18 @@ async def handle(tmp_path):
         python=lambda *words: words,
         sockets=Sockets(),
     )
-    made = Handle(context, "", {})
+    made = Handle(context, "1f", {})
     made.said = said
     assert await made.start()
     yield made
     await made.stop(0)
     for one in context.sockets.values():
         one.close()
+
+
+async def test_a_parent_is_told_of_which_code_group_it_is(handle):
+    words = handle._process.argv
+    assert words[words.index("--group") + 1] == "1f"
 
 
 async def read_all(handle, count):

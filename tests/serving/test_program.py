@@ -9,8 +9,11 @@ from django.core.cache import caches
 from django.core.cache.backends.base import BaseCache
 from django.db import OperationalError
 
+from sitefleet.hosting.planning.options import make_options
+from sitefleet.hosting.planning.plan import code_group
 from sitefleet.serving import program, zygote
 from sitefleet.serving.program import DjangoProgram
+from tests.hosting.fleets import fleet, site
 
 
 class Connection:
@@ -42,7 +45,8 @@ class Pool:
 class Loaded:
     """A project that has left such a pool behind."""
 
-    def __init__(self):
+    def __init__(self, group):
+        assert group == "1f"
         Pool()
 
     def find_left_active(self):
@@ -105,6 +109,18 @@ def test_caches_are_closed_and_those_that_nobody_uses_are_not_made(
     assert caches["default"] is not before
 
 
+@pytest.mark.parametrize("environment", [{}, {"FLAVOUR": "mild"}])
+def test_it_is_warmed_for_the_sites_of_its_code_group(connection, monkeypatch, environment):
+    mild = {"environment": {"FLAVOUR": "mild"}}
+    sites = [site(1), site(2, options=mild), site(3, mode="shared"), site(4), site(5, options=mild)]
+    # Another driver than the settings name, as by --driver.
+    found, warmed = fleet(*sites, serving={"driver": "uwsgi"}), []
+    monkeypatch.setattr(program, "load_fleet", lambda: found)
+    monkeypatch.setattr(program, "warm_for_fork", lambda *given: warmed.append(given[1:]))
+    DjangoProgram(code_group(make_options({"environment": environment})))
+    assert warmed == [(found, {2, 5} if environment else {1, 4})]
+
+
 def test_a_connection_that_the_collector_closes_is_no_problem(monkeypatch):
     for name in ("install_marked_output", "reseed_after_fork"):
         monkeypatch.setattr(zygote, name, lambda _given: None)
@@ -116,7 +132,7 @@ def test_a_connection_that_the_collector_closes_is_no_problem(monkeypatch):
     channel, other = socket.socketpair()
     gc.disable()  # until it is called
     try:
-        assert zygote.main(["--fd", str(channel.detach()), "--mortal"]) == 0
+        assert zygote.main(["--fd", str(channel.detach()), "--group", "1f", "--mortal"]) == 0
     finally:
         gc.enable()
         other.close()

@@ -88,7 +88,10 @@ def test_while_a_page_is_asked_for_a_file_says_which(site, folder):
 
 @pytest.mark.parametrize(
     "run",
-    [lambda: warm_server(load_wsgi()), lambda: warm_for_fork(load_wsgi(), load_fleet())],
+    [
+        lambda _ids: warm_server(load_wsgi()),
+        lambda ids: warm_for_fork(load_wsgi(), load_fleet(), ids),
+    ],
     ids=["server", "for a fork"],
 )
 def test_what_ended_a_process_is_left_out_and_told(fleet, folder, caplog, run):
@@ -97,9 +100,17 @@ def test_what_ended_a_process_is_left_out_and_told(fleet, folder, caplog, run):
     leave(folder, fleet[0], "/page/?bad")
     for _ in range(2):  # it is not forgotten when it was said once
         SEEN.clear()
-        run()
+        run({site.pk for site in fleet})
         assert SEEN == ["/page/?other"]
     assert "Warm-up of one, /page/?bad: a process ended while it asked" in told(caplog)[0]
+
+
+def test_the_page_that_is_asked_where_no_site_lists_any_ends_one_process_only(site, folder):
+    configure_site(site, mode="dedicated")
+    leave(folder, site, "/")
+    asked = []
+    warm_for_fork(lambda *_: asked.append(1), load_fleet(), {site.pk})
+    assert asked == []
 
 
 def test_what_ended_processes_of_an_earlier_server_is_forgotten(site, folder):

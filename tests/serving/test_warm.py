@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import time
 
 import pytest
@@ -12,8 +13,10 @@ from django.test import override_settings
 from django.urls import path
 
 from sitefleet import get_current_site
+from sitefleet.hosting.servers.variables import FORKS
+from sitefleet.models import SiteConfig
 from sitefleet.registry import configure_site, set_state
-from sitefleet.serving import warm
+from sitefleet.serving import choosing, warm
 from sitefleet.serving.application import load_asgi, load_wsgi
 from sitefleet.serving.fleet import load_fleet
 from sitefleet.serving.warm import is_warm_up, warm_for_fork, warm_server
@@ -115,7 +118,7 @@ def test_all_of_it_ends_in_time(site, asked, caplog, monkeypatch):
     configure_site(site, serving={"warm_up": ["/page/"]})
     warm_server(load_wsgi())
     assert asked == []
-    assert "was ended" in told(caplog)[0]
+    assert told(caplog)[0].endswith("was ended. Left out are one /page/.")
 
 
 def test_a_site_that_is_asleep_is_not_asked(site, asked):
@@ -133,13 +136,24 @@ def test_a_process_of_one_site_asks_its_own_paths(fleet, asked, monkeypatch):
     assert asked == [("Two", "/page/", "https")]
 
 
-@pytest.mark.parametrize(("driver", "names"), [("zygote", ["One"]), ("gunicorn", ["One", "Two"])])
-def test_a_server_of_many_asks_what_it_answers_or_forks(fleet, asked, settings, driver, names):
+@pytest.mark.parametrize(("driver", "names"), [("gunicorn", ["One"]), ("uwsgi", ["One", "Two"])])
+def test_a_shared_server_asks_the_sites_that_it_answers_for(fleet, asked, settings, driver, names):
     settings.SITEFLEET = {"SERVING": {"driver": driver}}
-    configure_site(fleet[0], serving={"warm_up": ["/page/"]})
-    configure_site(fleet[1], mode="dedicated", serving={"warm_up": ["/page/"]})
+    paths = {"warm_up": ["/page/"]}
+    configure_site(fleet[0], serving=paths)
+    # uWSGI does not speak ASGI.
+    configure_site(fleet[1], mode="dedicated", serving={**paths, "interface": "asgi"})
     warm_server(load_wsgi())
     assert [name for name, _, _ in asked] == names
+
+
+def test_a_server_that_forks_asks_the_sites_that_it_forks(fleet, asked, monkeypatch):
+    for site in fleet:
+        configure_site(site, mode="dedicated", serving={"warm_up": ["/page/"]})
+    monkeypatch.setenv(FORKS, f"{fleet[0].pk},{fleet[1].pk}")
+    warm_server(load_wsgi())
+    assert [name for name, _, _ in asked] == ["One", "Two"]
+    assert FORKS not in os.environ, "it says nothing to who is started from here"
 
 
 def test_default_paths_are_asked_of_shared_sites_too(fleet, asked, settings):
@@ -148,12 +162,46 @@ def test_default_paths_are_asked_of_shared_sites_too(fleet, asked, settings):
     assert [name for name, _, _ in asked] == ["One", "Two", "DE"]
 
 
-def test_before_a_fork_each_path_is_asked_once(fleet, asked, other_site):
-    for site in fleet[:2]:
+def test_before_a_fork_the_paths_of_each_site_are_asked_under_its_own_host(fleet, asked):
+    for site in fleet:
         configure_site(site, mode="dedicated", serving={"warm_up": ["/page/", f"/page/?{site.pk}"]})
-    warm_for_fork(load_wsgi(), load_fleet())
-    paths = [where for _, where, _ in asked]
-    assert paths == ["/page/", f"/page/?{fleet[0].pk}", f"/page/?{fleet[1].pk}"]
+    one, two = fleet[0].pk, fleet[1].pk
+    warm_for_fork(load_wsgi(), load_fleet(), {one, two})
+    assert [(name, where) for name, where, _ in asked] == [
+        ("One", "/page/"),
+        ("One", f"/page/?{one}"),
+        ("Two", "/page/"),
+        ("Two", f"/page/?{two}"),
+    ]
+
+
+def test_of_many_sites_with_the_paths_of_the_project_one_of_each_kind_is_asked(
+    fleet, asked, settings, monkeypatch
+):
+    monkeypatch.setattr(choosing, "MANY", 2)
+    settings.SITEFLEET = {"SERVING": {"options": {"warm_up": ["/page/"]}, "mode": "dedicated"}}
+
+    def names():
+        asked.clear()
+        warm_for_fork(load_wsgi(), load_fleet(), {site.pk for site in fleet})
+        return [name for name, _, _ in asked]
+
+    assert names() == ["One"]
+    SiteConfig.objects.filter(site=fleet[2]).update(theme="blue")
+    assert names() == ["One", "DE"]
+    configure_site(fleet[1], serving={"warm_up": ["/page/?own"]})
+    assert names() == ["Two", "One", "DE"], "that is not many any more"
+
+
+def test_no_more_than_so_many_sites_are_asked_and_the_others_are_told(
+    fleet, asked, caplog, monkeypatch
+):
+    monkeypatch.setattr(choosing, "MOST_SITES", 1)
+    for site in fleet:
+        configure_site(site, serving={"warm_up": ["/page/"]})
+    warm_server(load_wsgi())
+    assert [name for name, _, _ in asked] == ["One"]
+    assert told(caplog) == ["Warm-up is for 1 sites at most. Left out are two, de."]
 
 
 def test_where_no_site_lists_a_path_one_page_is_asked_and_may_be_missing(
@@ -163,7 +211,8 @@ def test_where_no_site_lists_a_path_one_page_is_asked_and_may_be_missing(
         configure_site(site, mode="dedicated")
     seen = []
     application = load_wsgi()
-    warm_for_fork(lambda *args: seen.append(args) or application(*args), load_fleet())
+    ids = {site.pk for site in fleet}
+    warm_for_fork(lambda *args: seen.append(args) or application(*args), load_fleet(), ids)
     assert len(seen) == 1
     assert caplog.messages == []
 

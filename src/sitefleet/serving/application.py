@@ -1,8 +1,11 @@
-"""The project's own application, as its servers would load it."""
+"""The project's own application, as its servers would load it.
+
+All of it is loaded at once, its URLconf too: a server ends where that fails, so that who waits is
+asked to come again, and the one before it goes on. In DEBUG the mistake is what is served.
+"""
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import django
@@ -15,9 +18,10 @@ from django.core.servers.basehttp import get_internal_wsgi_application
 from django.urls import get_resolver
 from django.utils.module_loading import import_string
 
-from sitefleet.hosting.servers.variables import STRICT
 from sitefleet.serving.counting import count_asgi, count_wsgi
+from sitefleet.serving.ending import close_at_end
 from sitefleet.serving.forwarded import believe_asgi, believe_wsgi
+from sitefleet.serving.mistakes import MistakeASGI, MistakeWSGI
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,24 +33,31 @@ def load_wsgi() -> Callable[..., Any]:
     In DEBUG with ``django.contrib.staticfiles`` it serves static files too, as ``runserver`` does.
     Raises ImproperlyConfigured, and whatever the project raises when it is imported.
     """
-    _load_project()
-    application = believe_wsgi(count_wsgi(get_internal_wsgi_application()))
+    django.setup()
+    try:
+        _ = get_resolver().url_patterns
+        own = get_internal_wsgi_application()
+    except Exception as error:
+        if not settings.DEBUG:
+            raise
+        return MistakeWSGI(error)
+    application = believe_wsgi(count_wsgi(own))
     return StaticFilesHandler(application) if _serves_static_files() else application  # type: ignore[arg-type]
 
 
 def load_asgi() -> Callable[..., Any]:
     """Return what ``ASGI_APPLICATION`` names, or Django's own application: see `load_wsgi`."""
-    _load_project()
-    path = getattr(settings, "ASGI_APPLICATION", None)
-    own = _import(path) if path else get_asgi_application()
-    application: Any = believe_asgi(count_asgi(own))
-    return ASGIStaticFilesHandler(application) if _serves_static_files() else application
-
-
-def _load_project() -> None:
     django.setup()
-    if STRICT in os.environ:
+    path = getattr(settings, "ASGI_APPLICATION", None)
+    try:
         _ = get_resolver().url_patterns
+        own = _import(path) if path else get_asgi_application()
+    except Exception as error:
+        if not settings.DEBUG:
+            raise
+        return MistakeASGI(error)
+    application: Any = close_at_end(believe_asgi(count_asgi(own)))
+    return ASGIStaticFilesHandler(application) if _serves_static_files() else application
 
 
 def _import(path: str) -> Any:

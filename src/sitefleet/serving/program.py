@@ -6,6 +6,7 @@ import decimal
 import sys
 import traceback
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -31,8 +32,11 @@ if TYPE_CHECKING:
 class DjangoProgram:
     """The project: see `sitefleet.hosting.zygote.program.Program`."""
 
-    def __init__(self) -> None:
-        """Import all of it, warm it, close connections. Raises what the project raises."""
+    def __init__(self, group: str = "") -> None:
+        """Import all of it, warm it for the sites of a code group, close connections.
+
+        Raises what the project raises.
+        """
         self._applications: dict[str, Callable[..., Any]] = {}
         wsgi = self._application("wsgi")
         workers.preload("wsgi")
@@ -44,9 +48,11 @@ class DjangoProgram:
             sys.stderr.write(f"Sites were not warmed up: {type(error).__name__}: {error}\n")
             warm_project()
         else:
-            warm_for_fork(wsgi, fleet)
-            sites = make_plan(fleet).dedicated
-            if any(instance.options.interface == "asgi" for instance in sites):
+            # Whatever the settings say: it is the driver here.
+            own = replace(fleet, serving=replace(fleet.serving, driver="zygote"))
+            instances = make_plan(own).groups().get(group, ())
+            warm_for_fork(wsgi, fleet, {one.site for one in instances if one.site is not None})
+            if any(instance.options.interface == "asgi" for instance in instances):
                 self._preload_asgi()
         _let_go()
 

@@ -14,7 +14,7 @@ import logging
 import os
 import tempfile
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
     from sitefleet.hosting.planning.fleet import Site
+    from sitefleet.serving.choosing import Wanted
 
 logger = logging.getLogger("sitefleet")
 
@@ -85,14 +86,13 @@ def tell_suspects() -> list[Suspect]:
     return suspects
 
 
-def spare(sites: Iterable[Site], suspects: Collection[Suspect]) -> Iterator[Site]:
-    """Yield sites without what may end one more process.
+def spare(wanted: Iterable[Wanted], suspects: Collection[Suspect]) -> Iterator[Wanted]:
+    """Yield sites and paths without what may end one more process.
 
     That is the path under any site, and any path of the site.
     """
     bad_sites = {suspect.site for suspect in suspects}
     bad_paths = {suspect.path for suspect in suspects}
-    for site in sites:
-        paths = () if site.id in bad_sites else site.options.warm_up
-        good = tuple(path for path in paths if path not in bad_paths)
-        yield replace(site, options=replace(site.options, warm_up=good))
+    for site, paths in wanted:
+        if site.id not in bad_sites:
+            yield site, tuple(path for path in paths if path not in bad_paths)

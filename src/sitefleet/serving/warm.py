@@ -23,30 +23,28 @@ from django.template.backends.django import DjangoTemplates
 from django.urls import get_resolver
 from django.utils import translation
 
-from sitefleet.conf import get_conf, process_site_id
-from sitefleet.hosting.planning.fleet import DEDICATED, SHARED
+from sitefleet.conf import get_conf
 from sitefleet.serving.asking import MARK, TimeIsUp, ask_asgi, ask_wsgi, limit
-from sitefleet.serving.fleet import load_fleet, shared_sites
+from sitefleet.serving.choosing import choose, few
+from sitefleet.serving.fleet import load_fleet
 from sitefleet.serving.suspects import noted, spare, tell_suspects
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable
 
     from django.http import HttpRequest
 
     from sitefleet.hosting.planning.fleet import Fleet, Site
+    from sitefleet.serving.choosing import Wanted
 
 logger = logging.getLogger("sitefleet")
 
 #: Seconds for all paths of all sites, and for one.
 LONGEST, LONGEST_PATH = 20.0, 5.0
-#: Sites whose paths are asked for in one process, at most.
-MOST_SITES = 200
+TOO_LATE = "Warm-up took longer than %.0f seconds, and was ended. Left out are %s."
 #: Catalogs that are loaded; with the list of all that Django knows only that of LANGUAGE_CODE.
 MOST_LANGUAGES = 10
 FAILED, BROKEN = 400, 500
-#: Nothing of a site in these states is to be seen.
-ASLEEP = ("suspended", "archived", "maintenance")
 
 
 def is_warm_up(request: HttpRequest) -> bool:
@@ -59,71 +57,20 @@ def warm_server(application: Callable[..., Any], *, asgi: bool = False) -> None:
     """Warm the application of this process, for the sites that it serves. Never raises."""
     try:
         warm_project()
-        fleet = load_fleet()
-        _ask_all(_wanted_here(fleet), application, asgi=asgi)
+        _ask_for(choose(load_fleet()), application, asgi=asgi)
     except Exception as error:  # noqa: BLE001 - the first request tells what is wrong, for one host
         logger.warning("Not warmed up: %s: %s", type(error).__name__, error)
     finally:
         connections.close_all()
 
 
-def warm_for_fork(application: Callable[..., Any], fleet: Fleet) -> None:
-    """Warm a WSGI application in a process that is going to be forked. Never raises.
-
-    The pages of one site warm the code of all, so each path is asked for once, on the first site
-    that has it.
-    """
+def warm_for_fork(application: Callable[..., Any], fleet: Fleet, sites: Collection[int]) -> None:
+    """Warm a WSGI application in a process that is going to be forked for sites. Never raises."""
     try:
         warm_project()
-        sites = list(spare(fleet.sites, tell_suspects()))
-        _ask_all(_wanted_before_fork(sites), application, asgi=False)
+        _ask_for(choose(fleet, sites), application, asgi=False)
     except Exception as error:  # noqa: BLE001 - as above
         logger.warning("Not warmed up: %s: %s", type(error).__name__, error)
-
-
-def _wanted_here(fleet: Fleet) -> Iterator[tuple[Site, Iterable[str]]]:
-    """Yield what to ask for in this process: all of its site, or of those it answers for."""
-    own = process_site_id()
-    suspects = tell_suspects()
-    sites = list(spare(fleet.sites, suspects))
-    if own is not None:
-        yield from ((site, site.options.warm_up) for site in sites if site.id == own)
-        return
-    dedicated = []
-    for site in sites:
-        if site.mode == SHARED or site.shared_because:
-            yield site, site.options.warm_up
-        else:
-            dedicated.append(site)
-    if fleet.serving.driver == "gunicorn":  # whose masters load the same module, and fork them
-        yield from _each_path_once(dedicated)
-    if fleet.serving.options.get("warm_up"):
-        listed = {site.id for site in sites}
-        more = spare(shared_sites(fleet.serving, MOST_SITES), suspects)
-        yield from ((site, site.options.warm_up) for site in more if site.id not in listed)
-
-
-def _wanted_before_fork(listed: list[Site]) -> Iterator[tuple[Site, Iterable[str]]]:
-    """Yield what to ask for before a fork: a page in any case, though no site lists any.
-
-    What one page loads, each process of a site would load by itself: on a large project that is a
-    third of the time to its first answer, and megabytes.
-    """
-    sites = [site for site in listed if site.mode == DEDICATED and site.state == "active"]
-    if sites and not any(site.options.warm_up for site in sites):
-        yield sites[0], ("/",)
-    else:
-        yield from _each_path_once(listed)
-
-
-def _each_path_once(sites: Iterable[Site]) -> Iterator[tuple[Site, Iterable[str]]]:
-    """Yield each path with the first site that has it: its pages warm the code of all."""
-    seen: set[str] = set()
-    for site in sites:
-        fresh = [path for path in site.options.warm_up if path not in seen]
-        if fresh and site.url and site.state not in ASLEEP:
-            seen.update(fresh)
-            yield site, fresh
 
 
 def warm_project() -> None:
@@ -139,26 +86,20 @@ def warm_project() -> None:
             logger.warning("Warm-up of %s: %s: %s", what, type(error).__name__, error)
 
 
-def _ask_all(
-    wanted: Iterable[tuple[Site, Iterable[str]]], application: Callable[..., Any], *, asgi: bool
-) -> None:
+def _ask_for(wanted: Iterable[Wanted], application: Callable[..., Any], *, asgi: bool) -> None:
     """Ask for paths of sites, each under the site's own host. What fails is told in the log."""
     ask = ask_asgi if asgi else ask_wsgi
     due = monotonic() + LONGEST
-    asked = [
-        (site, paths) for site, paths in wanted if paths and site.url and site.state not in ASLEEP
-    ]
-    if len(asked) > MOST_SITES:
-        logger.info("Warmed up are %s of %s sites with paths.", MOST_SITES, len(asked))
+    pairs = [(site, path) for site, paths in spare(wanted, tell_suspects()) for path in paths]
     theirs = logging.getLogger("django.request")
     theirs.addFilter(_is_news)
     try:
-        for site, paths in asked[:MOST_SITES]:
-            for path in paths:
-                if monotonic() >= due:
-                    logger.warning("Warm-up took longer than %s seconds, and was ended.", LONGEST)
-                    return
-                _ask(ask, application, site, path, min(LONGEST_PATH, due - monotonic()))
+        for at, (site, path) in enumerate(pairs):
+            if monotonic() >= due:
+                left_out = few([f"{site.slug} {path}" for site, path in pairs[at:]])
+                logger.warning(TOO_LATE, LONGEST, left_out)
+                return
+            _ask(ask, application, site, path, min(LONGEST_PATH, due - monotonic()))
     finally:
         theirs.removeFilter(_is_news)
         connections.close_all()
@@ -212,5 +153,5 @@ def _load_translations() -> None:
     codes = [code for code, _ in settings.LANGUAGES]
     for code in codes if len(codes) <= MOST_LANGUAGES else [settings.LANGUAGE_CODE]:
         with translation.override(code):
-            translation.gettext("Yes")
+            translation.gettext(code)  # any text loads the catalogue
     import_module("django.utils.formats").get_format("DATE_FORMAT")

@@ -69,6 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a parent until it is told to end; return its exit status."""
     parser = argparse.ArgumentParser(prog="sitefleet.serving.zygote", description=__doc__)
     parser.add_argument("--fd", type=int, required=True, help="the channel to the supervisor")
+    parser.add_argument("--group", default="", help="the code group of its sites")
     parser.add_argument("--cgroup", default="", help="a cgroup for those of sites")
     parser.add_argument("--loading", type=Path, help="a file that is there while it loads")
     parser.add_argument("--mortal", action="store_true", help="count references as ever")
@@ -78,7 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with said_at(given.loading):
             django.setup()
-            program = import_string(PROGRAM)()
+            program = import_string(PROGRAM)(given.group)
     except BaseException as error:  # noqa: BLE001 - SystemExit too: whatever the project does
         traceback.print_exc()
         parent.why = f"the project cannot be loaded: {type(error).__name__}: {error}"

@@ -6,8 +6,9 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from sitefleet import get_current_site
+from sitefleet.hosting.servers import closing
 from sitefleet.options import entered_site
-from sitefleet.persite.websockets import SiteWebSocketMiddleware, watching
+from sitefleet.persite.websockets import SiteWebSocketMiddleware
 from sitefleet.registry import add_alias, change_site, configure_site, set_state
 from tests.persite.websockets.wire import (
     LOOKS,
@@ -127,7 +128,7 @@ def test_a_socket_that_is_closed_takes_and_gives_nothing_more(site, monkeypatch)
             heard.append(message["text"])
         heard.append(message)
         await send({"type": "websocket.send", "text": "good-bye"})
-        monkeypatch.setattr(watching, "GRACE", 0)
+        monkeypatch.setattr(closing, "GRACE", 0)
         try:
             await send({"type": "websocket.send", "text": "still here"})
         except OSError as error:

@@ -16,16 +16,9 @@ from sitefleet.hosting.servers.gunicorn_files import sites_file
 from sitefleet.hosting.servers.workers import check_version
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from sitefleet.hosting.planning.plan import Instance, Plan
-
-#: What gunicorn loads ahead of the fork. Under ASGI no pages are asked for: event loops and their
-#: threads do not survive it.
-APPLICATIONS = {
-    "wsgi": "sitefleet.serving.wsgi:application",
-    "asgi": "sitefleet.serving.application:load_asgi()",
-}
 
 
 class GunicornDriver(MastersDriver):
@@ -34,7 +27,8 @@ class GunicornDriver(MastersDriver):
     async def apply(self, plan: Plan) -> None:
         """Run the dedicated instances of a plan.
 
-        Raises SiteError where gunicorn is missing, OSError where it cannot be started.
+        Raises SiteError where gunicorn is missing or does not take the lines of the settings,
+        OSError where it cannot be started.
         """
         raw = plan.fleet.serving.raw.get("gunicorn", "")
         wanted = {name: Run(members, raw) for name, members in groups(plan.dedicated)}
@@ -48,10 +42,17 @@ class GunicornDriver(MastersDriver):
         socket = self._context.run_dir.socket
         return {
             f"{name}.py": sites_file(
-                name, members, [f"unix:{socket(member.key)}" for member in members], raw
+                name,
+                members,
+                [f"unix:{socket(member.key)}" for member in members],
+                raw,
+                self._context.project,
             )
             for name, members in groups(plan.dedicated)
         }
+
+    def _trial(self, run: Run) -> Sequence[str]:
+        return sites_file("gunicorn", run.instances[:1], ["fd://0"]), run.raw
 
     async def _run(self, name: str) -> None:
         run, master = self._runs[name], self._masters[name]
@@ -59,11 +60,10 @@ class GunicornDriver(MastersDriver):
         sockets = self._context.sockets
         descriptors = [sockets.get(instance.key).fileno() for instance in run.instances]
         binds = [f"fd://{number}" for number in descriptors]
-        path = master.configure(f"{name}.py", sites_file(name, run.instances, binds, run.raw))
+        text = sites_file(name, run.instances, binds, run.raw, self._context.project)
+        path = master.configure(f"{name}.py", text)
         await master.run(
-            self._context.python(
-                "gunicorn", "--config", str(path), APPLICATIONS[options.interface]
-            ),
+            self._context.python("gunicorn", "--config", str(path)),
             {**options.environment, "GUNICORN_CMD_ARGS": ""},
             descriptors,
             patience=options.timeout,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sitefleet.exceptions import SiteError
 from sitefleet.hosting.processes.process import wait_for_all
 from sitefleet.hosting.servers.masters import Master
+from sitefleet.hosting.servers.trial import try_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sitefleet.hosting.context import Context, Status
     from sitefleet.hosting.planning.options import Options
     from sitefleet.hosting.planning.plan import Instance
@@ -45,25 +49,34 @@ class MastersDriver:
         """What was asked for last."""
         self._undone: set[str] = set()
         """Those to which that could not be brought: they are run when this is tried again."""
+        self._tried: tuple[str, str] | None = None
+        """The server and the lines for it that were found good last."""
 
     async def reload(self, key: str = "") -> None:
-        """Let the server of an instance, and so of all its instances, run the code as it is now."""
+        """Let the server of an instance, and so of all its instances, run the code as it is now.
+
+        Raises SiteError where the new one does not come up, and the one before goes on.
+        """
         names = [
             name
             for name, run in self._runs.items()
             if not key or key in {instance.key for instance in run.instances}
         ]
         await wait_for_all(*map(self._renew, names))
+        if why := [
+            f"{name}: {self._masters[name].why}" for name in names if self._masters[name].why
+        ]:
+            raise SiteError(" ".join(why))
 
     async def status(self) -> list[Status]:
         """Return what runs."""
         rows: list[Status] = []
         for name, run in self._runs.items():
-            row = self._masters[name].status()
-            if (sites := len(run.instances)) > 1:  # what each of them owns is not told
-                note = row.note or f"one of {sites} sites in {name}"
-                row = replace(row, memory=None, note=note)
-            rows += [replace(row, instance=instance.key) for instance in run.instances]
+            for instance in run.instances:
+                row = self._masters[name].status(instance)
+                if (sites := len(run.instances)) > 1:
+                    row.note = row.note or f"one of {sites} sites in {name}"
+                rows.append(row)
         return rows
 
     async def stop(self) -> None:
@@ -73,8 +86,11 @@ class MastersDriver:
     async def _have(self, wanted: dict[str, Run]) -> None:
         """Have servers that run what is wanted, and no others.
 
-        Raises OSError where one could not be started, when that was tried with all of them.
+        Raises SiteError where the lines from the settings cannot be used: then all goes on as it
+        is. Raises OSError where one could not be started, when that was tried with all of them.
         """
+        for run in wanted.values():
+            await self._try_raw(run)
         changed = [name for name, run in wanted.items() if not self._is_done(name, run)]
         self._runs = wanted
         self._undone &= set(wanted)
@@ -90,6 +106,11 @@ class MastersDriver:
         before = self._runs.get(name)
         return before is not None and before.essence == run.essence and name not in self._undone
 
+    async def _try_raw(self, run: Run) -> None:
+        if run.raw and (run.server, run.raw) != self._tried:
+            await try_lines(self._context.project, run.server, self._trial(run))
+            self._tried = run.server, run.raw
+
     async def _renew(self, name: str) -> None:
         self._undone.add(name)
         try:
@@ -98,6 +119,10 @@ class MastersDriver:
             self._context.say(f"{name}: the server was not started: {error}")
             raise
         self._undone.discard(name)
+
+    def _trial(self, run: Run) -> Sequence[str]:
+        """Return what `try_lines` is to try."""
+        raise NotImplementedError
 
     async def _run(self, name: str) -> None:
         """Run a server as it is wanted. Raises OSError."""

@@ -8,17 +8,13 @@ from typing import TYPE_CHECKING
 from sitefleet.exceptions import SiteError
 from sitefleet.hosting.drivers.masters import MastersDriver, Run
 from sitefleet.hosting.servers import granian
-from sitefleet.hosting.servers.gunicorn_files import shared_file
+from sitefleet.hosting.servers.gunicorn_files import APPLICATIONS, shared_file
 from sitefleet.hosting.servers.workers import check_version
 
 if TYPE_CHECKING:
-    from sitefleet.hosting.planning.plan import Plan
+    from collections.abc import Sequence
 
-#: What is handed to the server, by interface; both are warm when they are handed out.
-APPLICATIONS = {
-    "wsgi": "sitefleet.serving.wsgi:application",
-    "asgi": "sitefleet.serving.asgi:application",
-}
+    from sitefleet.hosting.planning.plan import Plan
 
 
 class SharedDriver(MastersDriver):
@@ -27,8 +23,8 @@ class SharedDriver(MastersDriver):
     async def apply(self, plan: Plan) -> None:
         """Run the shared instances of a plan.
 
-        Raises SiteError where the server is missing or its arguments cannot be read, OSError where
-        it cannot be started.
+        Raises SiteError where the server is missing or does not take the lines of the settings,
+        OSError where it cannot be started.
         """
         serving = plan.fleet.serving
         raw = serving.raw.get(serving.server, "")
@@ -46,30 +42,40 @@ class SharedDriver(MastersDriver):
         folder = self._context.run_dir
         return {
             f"{instance.key}.gunicorn.py": shared_file(
-                instance, f"unix:{folder.socket(instance.key)}", raw
+                instance, f"unix:{folder.socket(instance.key)}", raw, self._context.project
             )
             for instance in plan.shared
         }
+
+    def _trial(self, run: Run) -> Sequence[str]:
+        if run.server == "granian":
+            return _arguments(run, 0)
+        return shared_file(run.instances[0], "fd://0"), run.raw
 
     async def _run(self, name: str) -> None:
         run, master = self._runs[name], self._masters[name]
         options = run.options
         descriptor = self._context.sockets.get(name).fileno()
         if run.server == "granian":
-            arguments = granian.arguments(options, descriptor)
-            command = [*granian.COMMAND, *arguments, *shlex.split(run.raw)]
+            arguments = _arguments(run, descriptor)
+            command = [*granian.COMMAND, *arguments, APPLICATIONS[options.interface]]
         else:
-            text = shared_file(run.instances[0], f"fd://{descriptor}", run.raw)
+            bind = f"fd://{descriptor}"
+            text = shared_file(run.instances[0], bind, run.raw, self._context.project)
             path = master.configure(f"{name}.gunicorn.py", text)
             command = ["gunicorn", "--config", str(path)]
         await master.run(
-            self._context.python(*command, APPLICATIONS[options.interface]),
+            self._context.python(*command),
             # Options for any gunicorn or granian that is started are not meant for this one.
             {**options.environment, "GUNICORN_CMD_ARGS": ""},
             [descriptor],
             patience=options.timeout,
             tellers=options.workers if run.server == "granian" else 1,
         )
+
+
+def _arguments(run: Run, descriptor: int) -> list[str]:
+    return [*granian.arguments(run.options, descriptor), *shlex.split(run.raw)]
 
 
 def _check(run: Run) -> None:

@@ -57,9 +57,9 @@ class Logs:
         """Write one line that is shown in another way."""
         try:
             self._append(name, line)
-            if self.lost:
-                lost, self.lost = self.lost, 0
-                self._append(OWN, f"{lost} lines could not be written to the logs before this.")
+            if self.lost and _has_room(self._folder):  # else it was a short line in a last block
+                self._append(OWN, f"{self.lost} lines could not be written to the logs before.")
+                self.lost = 0
         except OSError as error:
             if not self.lost:
                 told = f"The logs cannot be written ({error.strerror}): lines of them are lost."
@@ -108,6 +108,11 @@ class Logs:
     def __del__(self) -> None:
         for handle in self._opened.values():
             os.close(handle)
+
+
+def _has_room(folder: str) -> bool:
+    found = os.statvfs(folder)
+    return found.f_bavail > 0 and (found.f_favail > 0 or not found.f_files)
 
 
 def _stat(path: str) -> os.stat_result | None:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sitefleet.exceptions import SiteError
+from sitefleet.hosting.servers import ending
 from sitefleet.hosting.servers.variables import READY
 
 if TYPE_CHECKING:
@@ -65,6 +66,19 @@ def check_version() -> None:
     if not all(hasattr(kind, name) for name in ("_init_shared_socket", "_spawn_worker")):
         message = f"This version of granian cannot be handed a socket: {INSTALL}."
         raise SiteError(message)
+
+
+def why_not_arguments(given: list[str]) -> str:
+    """Return why granian would not take arguments, its socket first; empty where it would."""
+    cli: Any = import_module("granian.cli")
+    click: Any = import_module("click")
+    try:
+        cli.cli.make_context("granian", [*given[1:], "x:x"], auto_envvar_prefix="GRANIAN")
+    except (click.exceptions.Exit, click.exceptions.Abort):
+        return "they ask for something else than to serve"
+    except click.ClickException as error:
+        return str(error.format_message())
+    return ""
 
 
 def main() -> None:
@@ -117,9 +131,10 @@ def _holder(descriptor: int) -> Any:
 
 def _load(load: Callable[[], Any], inode: int, hush: int) -> Any:
     application = load()
+    ending.still_accepts = 0.0  # see `_accept_until`; and it ends soon
     threading.Thread(target=_accept_until, args=(hush, inode), daemon=True).start()
     with suppress(OSError, KeyError):
-        os.write(int(os.environ[READY]), b"1")
+        os.write(int(os.environ[READY]), b"%d 0\n" % os.getpid())
     return application
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from sitefleet.hosting.processes.project import VARIABLE
+from sitefleet.hosting.servers.variables import FORKS
 from sitefleet.hosting.servers.workers import settings_for, worker_class_name
 
 if TYPE_CHECKING:
@@ -17,15 +19,25 @@ if TYPE_CHECKING:
 
     from sitefleet.hosting.planning.options import Options
     from sitefleet.hosting.planning.plan import Instance
+    from sitefleet.hosting.processes.project import Project
 
+#: What is handed to a server, by interface; both are warm when they are handed out.
+APPLICATIONS = {
+    "wsgi": "sitefleet.serving.wsgi:application",
+    "asgi": "sitefleet.serving.asgi:application",
+}
+#: The same, for a server that loads it once and forks.
+APPLICATIONS_TO_FORK = {**APPLICATIONS, "asgi": "sitefleet.serving.asgi_to_fork:application"}
 #: Where a worker's sign of life cannot be held up by a slow disk.
 MEMORY_FOLDER = "/dev/shm"  # noqa: S108 - gunicorn makes its files there by mkstemp
 
 HEAD = """\
 # Written by sitefleet, anew at each start and change. It is stock gunicorn's:
 # lines of your own go into SITEFLEET["SERVING"]["raw"]["gunicorn"] of the settings.
+# By hand: gunicorn --config {file}
 import gc
 import os
+import signal
 import sys
 import traceback
 from threading import get_ident
@@ -38,6 +50,21 @@ HOOKS = '''
 def on_starting(server):
     # The sockets belong to who started this server: they stay when it ends.
     server.systemd = True
+    before = os.umask(0o077)
+    for address in bind:
+        if address.startswith("unix:"):
+            os.makedirs(os.path.dirname(address[5:]), exist_ok=True)
+    os.umask(before)
+
+
+def tell(pid, site):
+    """Let who has started this server know of a process."""
+    ready = int(os.environ.get("SITEFLEET_READY", "-1"))
+    if ready >= 0:
+        try:
+            os.write(ready, b"%d %d\\n" % (pid, site))
+        except OSError:
+            pass
 
 
 def post_worker_init(worker):
@@ -59,21 +86,26 @@ def post_worker_init(worker):
                 stack = "".join(traceback.format_stack(sys._current_frames().get(thread)))
                 worker.log.critical("No answer in %s seconds:\\n%s", timeout, stack)
                 os._exit(1)
+        if worker.nr >= worker.most:
+            os.kill(os.getpid(), signal.SIGTERM)
         if memory_limit and now > due[0]:
             due[0] = now + 2
             if private_megabytes() > memory_limit:
                 worker.log.warning("More than %s MB: it is replaced.", memory_limit)
-                worker.alive = False
+                os.kill(os.getpid(), signal.SIGTERM)
 
     if worker_class == "gthread":  # of one thread gunicorn sees itself that it hangs
         answer, worker.wsgi = worker.wsgi, watched
     worker.notify = look
-    ready = int(os.environ.get("SITEFLEET_READY", "-1"))
-    if ready >= 0:
-        try:
-            os.write(ready, b"1")
-        except OSError:
-            pass
+    worker.most = worker.max_requests
+    if worker_class == "asgi":  # else it ends without a signal, of which WebSockets would hear
+        worker.max_requests = sys.maxsize
+    tell(os.getpid(), getattr(worker, "site_id", 0))
+
+
+def worker_exit(server, worker):
+    if worker.nr >= getattr(worker, "most", sys.maxsize):
+        tell(-os.getpid(), getattr(worker, "site_id", 0))
 
 
 def private_megabytes():
@@ -127,14 +159,16 @@ def post_fork(server, worker):
         if listener is not mine:
             listener.close()
     worker.sockets = [mine]
+    worker.site_id = sites[worker.site]["id"]
     os.nice(niceness)
     try:
         from sitefleet.serving.pinning import become_site
 
-        become_site(sites[worker.site]["id"])
+        become_site(worker.site_id)
     except BaseException:
         # Whatever status a site ends with: 3 and 4 would end gunicorn, and all sites with it.
         traceback.print_exc()
+        tell(0, worker.site_id)
         apologize(mine.sock, monotonic() + 1)
         os._exit(1)
 
@@ -154,35 +188,45 @@ def apologize(listener, until):
 '''
 
 
-def shared_file(instance: Instance, bind: str, raw: str = "") -> str:
+def shared_file(
+    instance: Instance, bind: str, raw: str = "", project: Project | None = None
+) -> str:
     """Return the configuration of a shared server.
 
-    ``bind`` is its socket: ``fd://7`` for one that it inherits, or ``unix:/path``.
+    ``bind`` is its socket: ``fd://7`` for one that it inherits, or ``unix:/path``, whose folder it
+    makes. With ``project`` it needs nothing else to be run.
     """
     options = instance.options
     preload = options.interface == "wsgi"  # event loops and their threads do not survive a fork
     values = {
+        "wsgi_app": APPLICATIONS[options.interface],
         "bind": [bind],
         "workers": options.workers,
         "preload_app": preload,
         **_common(instance.key, options),
     }
     hooks = HOOKS + PRELOADED * preload + NICE * bool(options.niceness)
-    return _file(values, hooks, raw)
+    head = HEAD.format(file=f"{instance.key}.gunicorn.py")
+    return head + _lines(values, options.environment, project) + hooks + _own(raw)
 
 
 def sites_file(
-    name: str, instances: Sequence[Instance], binds: Sequence[str], raw: str = ""
+    name: str,
+    instances: Sequence[Instance],
+    binds: Sequence[str],
+    raw: str = "",
+    project: Project | None = None,
 ) -> str:
     """Return the configuration of a server for sites with the same options, workers apart.
 
-    ``binds`` are their sockets in the same order, as in `shared_file`.
+    ``binds`` are their sockets in the same order; all else is as in `shared_file`.
     """
     options = instances[0].options
     sites = [
         {"id": item.site, "slug": item.slug, "workers": item.options.workers} for item in instances
     ]
     values = {
+        "wsgi_app": APPLICATIONS_TO_FORK[options.interface],
         "bind": list(binds),
         "sites": sites,
         "workers": sum(item.options.workers for item in instances),
@@ -190,7 +234,10 @@ def sites_file(
         **_common(name, options),
         "niceness": options.niceness,
     }
-    return _file(values, HOOKS + PRELOADED + SITES, raw)
+    variables = {**options.environment, FORKS: ",".join(str(item.site) for item in instances)}
+    head = HEAD.format(file=f"{name}.py")
+    hooks = HOOKS + PRELOADED + SITES
+    return head + _lines(values, variables, project) + hooks + _own(raw)
 
 
 def _common(name: str, options: Options) -> dict[str, Any]:
@@ -212,7 +259,13 @@ def _common(name: str, options: Options) -> dict[str, Any]:
     return values
 
 
-def _file(values: dict[str, Any], hooks: str, raw: str) -> str:
-    lines = "".join(f"{key} = {value!r}\n" for key, value in values.items())
-    own = f"\n\n# From the settings.\n{raw.strip()}\n" if raw.strip() else ""
-    return HEAD + lines + hooks + own
+def _lines(values: dict[str, Any], variables: dict[str, str], project: Project | None) -> str:
+    if project is not None:
+        values = {"chdir": str(project.root), **values}
+        variables = {VARIABLE: project.settings, **variables}
+    set_them = f"os.environ.update({variables!r})\n" if variables else ""
+    return set_them + "".join(f"{key} = {value!r}\n" for key, value in values.items())
+
+
+def _own(raw: str) -> str:
+    return f"\n\n# From the settings.\n{raw.strip()}\n" if raw.strip() else ""

@@ -11,7 +11,6 @@ import asyncio
 import hashlib
 import os
 from contextlib import suppress
-from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -20,12 +19,15 @@ from sitefleet.hosting.processes.apology import apologize
 from sitefleet.hosting.processes.memory import private_bytes
 from sitefleet.hosting.processes.run_dir import make_prefix, write_file
 from sitefleet.hosting.servers.counts import COUNTS
-from sitefleet.hosting.servers.variables import ASKING, READY, STRICT
+from sitefleet.hosting.servers.told import Told, children_of
+from sitefleet.hosting.servers.variables import ASKING, READY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from sitefleet.hosting.context import Context
+    from sitefleet.hosting.planning.plan import Instance
     from sitefleet.hosting.processes.process import Process
 
 #: Seconds that a server may take until it answers.
@@ -43,27 +45,34 @@ GRACE = 5.0
 
 
 class Server:
-    """One server: its process, and a pipe by which it tells that it answers."""
+    """One server: its process, and what those tell that it forks."""
 
     def __init__(self, make: Callable[[int], Process], patience: float, tellers: int) -> None:
         """``make`` returns the process, not started, for the descriptor to tell by.
 
         ``tellers`` is how many of what it forks tell before it counts as ready.
         """
-        self._told, self._tells = os.pipe()
-        os.set_blocking(self._told, False)
-        os.set_blocking(self._tells, False)
+        self.told = Told()
         self._patience = patience
-        self._unheard = tellers
-        self.process = make(self._tells)
+        self._tellers = tellers
+        self.process = make(self.told.write)
 
     @property
     def is_ready(self) -> bool:
         """Whether it answers."""
-        if self._unheard > 0:
-            with suppress(BlockingIOError):
-                self._unheard -= len(os.read(self._told, self._unheard))
-        return self._unheard <= 0 and self.process.is_running
+        return self.told.ready >= self._tellers and self.process.is_running
+
+    def pids(self, site: int | None) -> list[int]:
+        """Return the processes that run for a site; without one the master and all of its own."""
+        master = self.process.pid
+        if master is None or not self.process.is_running:
+            return []
+        return self.told.pids(master, site) if site else [master, *children_of(master)]
+
+    def restarts(self, instance: Instance) -> int:
+        """Return how often its processes were replaced that had not ended as they should."""
+        beyond = self.told.restarts(instance.site or 0, instance.options.workers)
+        return max(self.process.restarts, beyond)
 
     async def start(self) -> bool:
         """Start it and wait until it answers, or has ended; return whether it answers.
@@ -81,10 +90,9 @@ class Server:
     async def stop(self) -> None:
         """End it; what it has accepted is answered."""
         try:
-            await self.process.stop(self._patience if self._unheard <= 0 else 0)
+            await self.process.stop(self._patience if self.told.ready >= self._tellers else 0)
         finally:
-            os.close(self._told)
-            os.close(self._tells)
+            self.told.close()
 
 
 class Master:
@@ -138,9 +146,6 @@ class Master:
             counts = str(self._context.run_dir.counts / self.name)
             told = {READY: str(tells), ASKING: str(self._asking), COUNTS: counts}
             variables = {**environment, **told}
-            if self.server is not None:
-                # One that would answer each request with an error is not to take its place.
-                variables[STRICT] = "1"
             kept = (*descriptors, tells)
             return self._context.process(self.name, argv, environment=variables, descriptors=kept)
 
@@ -185,31 +190,27 @@ class Master:
         if self._file is not None:
             self._file.unlink(missing_ok=True)
 
-    def status(self) -> Status:
-        """Return what runs: the pid is its own, the memory that of what it has forked, too."""
-        pids = self._pids()
+    def status(self, instance: Instance) -> Status:
+        """Return what runs for an instance; the pid is that of the first of its processes."""
+        server = self.server
+        pids = server.pids(instance.site) if server else []
         sizes = [size for pid in pids if (size := private_bytes(pid)) is not None]
-        state = self._state
+        state = self._state_of(instance.site, pids)
         return Status(
-            instance=self.name,
+            instance=instance.key,
             state=state,
             pid=pids[0] if pids else None,
             memory=sum(sizes) if sizes else None,
-            restarts=self.server.process.restarts if self.server else 0,
+            restarts=server.restarts(instance) if server else 0,
             note="" if state == "running" and self.why == NOT_UP else self.why,
         )
 
-    def _pids(self) -> list[int]:
-        process = self.server.process if self.server else None
-        if process is None or process.pid is None or not process.is_running:
-            return []
-        return [process.pid, *_children(process.pid)]
-
-    @property
-    def _state(self) -> str:
+    def _state_of(self, site: int | None, pids: Sequence[int]) -> str:
         if self.server is None:
             return "idle"
-        if self.server.is_ready:
+        if self.server.is_ready and site in self.server.told.failing:
+            return "failing"
+        if self.server.is_ready and pids:
             return "running"
         return "failing" if self.why or self.server.process.restarts else "starting"
 
@@ -252,11 +253,3 @@ def _copy(number: int, inode: int) -> int | None:
         return copy
     os.close(copy)
     return None
-
-
-def _children(pid: int) -> list[int]:
-    try:
-        text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
-    except OSError:
-        return []
-    return [int(word) for word in text.split()]

@@ -1,10 +1,10 @@
 """Variables in the environment of servers, which speak for who has started them."""
 
-#: The descriptor by which a server tells that it answers: one byte from each process that does.
+#: The descriptor by which processes of a server tell of themselves: see
+#: `sitefleet.hosting.servers.told`.
 READY = "SITEFLEET_READY"
-#: Set where a server is to take the place of one that runs: end rather than serve a project whose
-#: URLconf does not load.
-STRICT = "SITEFLEET_STRICT"
 #: How files begin in which a process names the page that it warms up with: see
 #: `sitefleet.serving.suspects`.
 ASKING = "SITEFLEET_ASKING"
+#: The ids of the sites that a server forks processes for, with commas: it warms up for them.
+FORKS = "SITEFLEET_FORKS"

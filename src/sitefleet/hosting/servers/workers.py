@@ -7,6 +7,7 @@ by gunicorn: tests run each supported version.
 
 from __future__ import annotations
 
+import ast
 import os
 import signal
 from importlib import import_module
@@ -95,6 +96,42 @@ def check_version(interface: str) -> None:
             f" version {versions}: {INSTALL}."
         )
         raise SiteError(message)
+
+
+def why_not_lines(text: str, lines: str) -> str:
+    """Return why gunicorn would not take lines at the end of a configuration; empty if it would.
+
+    It takes no notice of names that it does not know. Here those that are assigned to are refused,
+    unless they are in capitals or begin with ``_``.
+    """
+    names: dict[str, Any] = {"__name__": "__config__"}
+    exec(compile(text, "gunicorn.conf.py", "exec", dont_inherit=True), names)  # noqa: S102 - ours
+    known = set(names)
+    try:
+        exec(compile(lines, "lines", "exec", dont_inherit=True), names)  # noqa: S102 - as gunicorn
+    except SyntaxError as error:
+        return f"{error.msg}: {error.text or ''}"
+    except BaseException as error:  # noqa: BLE001 - code of the project may raise anything
+        return f"{type(error).__name__}: {error}"
+    config = import_module("gunicorn.config").Config()
+    for name in names.keys() & config.settings.keys():
+        try:
+            config.set(name, names[name])
+        except Exception as error:  # noqa: BLE001 - each setting has rules of its own
+            return f"{name} = {names[name]!r}: {error}"
+    unknown = _assigned(lines) - known - config.settings.keys()
+    return "".join(f"gunicorn has no option {name!r}" for name in sorted(unknown)[:1])
+
+
+def _assigned(lines: str) -> set[str]:
+    targets = [
+        target
+        for statement in ast.parse(lines).body
+        if isinstance(statement, ast.Assign)
+        for target in statement.targets
+    ]
+    names = {target.id for target in targets if isinstance(target, ast.Name)}
+    return {name for name in names if not name.startswith("_") and not name.isupper()}
 
 
 def serve(  # noqa: PLR0913 - all but the first three by name

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from sitefleet.hosting.processes.logs import install_marked_output
 from sitefleet.hosting.processes.parents import end_with
 from sitefleet.hosting.servers import workers
+from sitefleet.hosting.servers.ending import when_told_to_end
 from sitefleet.hosting.zygote.counting import Counter
 from sitefleet.hosting.zygote.limits import enter_cgroup, set_limits
 from sitefleet.hosting.zygote.rules import GRACE
@@ -122,16 +123,8 @@ class _Bell:
 
 def _limit_end(timeout: int) -> None:
     """See to it that a process which is told to end does so, even if nobody is left to look."""
-    own = signal.getsignal(signal.SIGTERM)
-
-    def end(number: int, frame: Any) -> None:
-        signal.alarm(int(timeout + GRACE))
-        if callable(own):
-            own(number, frame)
-
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.signal(signal.SIGTERM, end)
-    signal.siginterrupt(signal.SIGTERM, False)  # noqa: FBT003 - it has no name for that
+    when_told_to_end(lambda: signal.alarm(int(timeout + GRACE)))
     signal.signal(signal.SIGABRT, _tell_where)
 
 

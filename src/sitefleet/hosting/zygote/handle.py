@@ -42,7 +42,8 @@ class Handle:
         self._end.settimeout(0.0)
         self._loading = context.run_dir.files / f"{self.name}-{self._other.fileno()}.loading"
         asking = make_prefix(context.run_dir.files, f"{self._loading.stem}.asking")
-        given = ["--fd", str(self._other.fileno()), "--loading", str(self._loading), *arguments]
+        given = ["--fd", str(self._other.fileno()), "--loading", str(self._loading)]
+        given += ["--group", group, *arguments]
         self._process = context.process(
             self.name,
             context.python(MODULE, *given),

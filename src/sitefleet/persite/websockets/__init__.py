@@ -26,8 +26,9 @@ from django.urls import get_script_prefix, set_script_prefix
 
 from sitefleet import answers
 from sitefleet.current import SERVED, current_state, get_current_site_id, override_site
+from sitefleet.hosting.servers.closing import SocketClosed
 from sitefleet.persite.websockets import handshakes
-from sitefleet.persite.websockets.watching import Socket, SocketClosed, watch
+from sitefleet.persite.websockets.watching import Socket, watch
 from sitefleet.prefixes import mount
 
 if TYPE_CHECKING:

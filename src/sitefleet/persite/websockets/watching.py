@@ -19,6 +19,7 @@ from django.db import close_old_connections
 from sitefleet import answers
 from sitefleet.conf import get_conf
 from sitefleet.databases import is_in_memory, site_connection
+from sitefleet.hosting.servers.closing import Closable
 from sitefleet.lookup import find_match
 from sitefleet.resolver import resolver
 from sitefleet.states import State
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from django.core.handlers.asgi import ASGIRequest
 
-    from sitefleet.persite.websockets.messages import Message, Receive, Send
+    from sitefleet.persite.websockets.messages import Receive, Send
     from sitefleet.pipeline import Match
 
 logger = logging.getLogger("sitefleet")
@@ -40,42 +41,15 @@ CLOSE_CODES = 4000
 STATUS = {State.MAINTENANCE: HTTPStatus.SERVICE_UNAVAILABLE, State.ARCHIVED: HTTPStatus.GONE}
 #: Seconds between two looks after open sockets, whatever FRESHNESS is: most looks are no query.
 SHORTEST, LONGEST = 0.05, 1.0
-#: Seconds in which an application may still send into a socket that was closed.
-GRACE = 5.0
 
 
-class SocketClosed(OSError):
-    """What an application gets that sends into a closed socket, as the ASGI specification says."""
-
-
-class Socket:
+class Socket(Closable):
     """An open socket, and what its handshake led to."""
 
     def __init__(self, handshake: ASGIRequest, match: Match, receive: Receive, send: Send) -> None:
+        super().__init__(receive, send)
         self.host, self.path = answers.raw_host(handshake), handshake.path_info
         self.match = match
-        self.closed: float | None = None
-        self._code = 0
-        self._receive, self._send = receive, send
-
-    async def receive(self) -> Message:
-        message = await self._receive()
-        if self.closed is not None and message["type"] == "websocket.receive":
-            return {"type": "websocket.disconnect", "code": self._code}
-        return message
-
-    async def send(self, message: Message) -> None:
-        if self.closed is None:
-            await self._send(message)
-        elif monotonic() - self.closed > GRACE:
-            raise SocketClosed
-
-    async def close(self, status: HTTPStatus) -> None:
-        """Close the socket. The server tells the application, as when a client leaves."""
-        self.closed, self._code = monotonic(), CLOSE_CODES + status
-        with suppress(Exception):  # of the server: the socket is gone already
-            message = {"type": "websocket.close", "code": self._code, "reason": status.phrase}
-            await self._send(message)
 
 
 class Watch:
@@ -117,7 +91,8 @@ class Watch:
                 continue
             for socket, status in refused.items():
                 # Not one after the other: a client may take its time to say good-bye.
-                task = asyncio.create_task(socket.close(status))
+                code = CLOSE_CODES + status
+                task = asyncio.create_task(socket.close(code, status.phrase))
                 self.closing.add(task)
                 task.add_done_callback(self.closing.discard)
 
