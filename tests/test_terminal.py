@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 from argparse import ArgumentParser
+from pathlib import Path
 
 import pytest
 
@@ -76,6 +77,25 @@ def test_who_writes_to_a_closed_pipe_ends_quietly(unread, monkeypatch, capsys, s
     assert ended.value.code == UNREAD
     unread.flush()  # as Python does at its end: there is nothing left that fails
     assert capsys.readouterr().err == ""
+
+
+def test_it_does_so_without_a_stream_for_errors_too(unread, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", unread)
+    monkeypatch.setattr(sys, "stderr", None)
+    with pytest.raises(SystemExit) as ended, ending_with_its_reader():
+        sys.stdout.write("x")
+    assert ended.value.code == UNREAD
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--wrong"]], ids=["done", "refused"])
+def test_who_writes_to_a_full_disk_ends_with_the_reason_and_no_traceback(monkeypatch, arguments):
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        full.write("x")
+        with pytest.raises(SystemExit) as ended, ending_with_its_reader():
+            ArgumentParser().parse_args(arguments)
+        full.flush()  # as Python does at its end
+    assert ended.value.code == "Standard output took no more: No space left on device."
 
 
 def test_the_help_to_a_closed_pipe_ends_quietly_too(unread, monkeypatch):

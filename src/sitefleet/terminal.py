@@ -45,22 +45,33 @@ def columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 def ending_with_its_reader() -> Iterator[None]:
     """End quietly where nobody reads any more what is written: ``manage.py sites | head -1``.
 
-    Raises SystemExit with `UNREAD` then.
+    Raises SystemExit: with `UNREAD` then, with a reason where there is no room for it.
     """
     try:
         try:
             yield
         finally:
-            if sys.stdout is not None:  # it may be closed
-                sys.stdout.flush()  # else Python would do so at its end, and complain
+            _write_the_rest()
     except BrokenPipeError:
         leave_to_nobody(sys.stdout, sys.stderr)
         sys.exit(UNREAD)
 
 
-def leave_to_nobody(*streams: TextIO) -> None:
+def _write_the_rest() -> None:
+    """Write what is in the buffer: else Python would do so at its end, and complain."""
+    try:
+        if sys.stdout is not None:  # it may be closed
+            sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # a full disk
+        leave_to_nobody(sys.stdout)
+        sys.exit(f"Standard output took no more: {error.strerror}.")
+
+
+def leave_to_nobody(*streams: TextIO | None) -> None:
     """Let what is written to these go nowhere, and what is left in them, where nobody reads it."""
-    for stream in streams:
+    for stream in filter(None, streams):  # one may be closed
         try:
             stream.flush()
         except OSError:

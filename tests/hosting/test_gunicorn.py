@@ -197,6 +197,29 @@ threads = threads + 1
     assert workers.why_not_lines(text, lines) == ""
 
 
+@pytest.mark.parametrize("name", ["post_fork", "post_worker_init", "tell"])
+def test_hooks_that_the_configuration_needs_are_called_by_those_that_replace_them(name):
+    # Without its own post_fork no process would be of one site, and all would take what comes.
+    text = sites_file("gunicorn-1", [instance(2)], ["fd://4"])
+    given = "worker" if name == "post_worker_init" else "server, worker"
+    lines = f"def {name}({given}): pass"
+    # Of these the shared server has no post_fork.
+    alone = workers.why_not_lines(shared_file(instance(), "fd://7"), lines)
+    assert (alone == "") == (name == "post_fork")
+    assert workers.why_not_lines(text, lines) == (
+        f"the {name} that is there is needed: keep it, _ours = {name}, and call it in yours"
+    )
+    lines = f"_ours = {name}\ndef {name}({given}): _ours({given})"
+    assert workers.why_not_lines(text, lines) == ""
+
+
+def test_lines_are_tried_as_they_are_written_into_the_file():
+    lines = "\n    backlog = 64\n"
+    text = shared_file(instance(), "fd://7", lines)
+    compile(text, "gunicorn.conf.py", "exec")
+    assert workers.why_not_lines(shared_file(instance(), "fd://7"), lines) == ""
+
+
 def test_arguments_that_granian_would_not_take_are_told():
     pytest.importorskip("granian")
     good = granian.arguments(Options(), 9)

@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,7 +16,7 @@ from sitefleet.hosting.processes.logs import Logs
 from sitefleet.hosting.processes.process import Process
 from sitefleet.hosting.processes.project import Project
 from sitefleet.hosting.processes.run_dir import RunDir
-from sitefleet.hosting.routers.asyncio_ import AsyncioRouter
+from sitefleet.hosting.routers.asyncio_ import AsyncioRouter, Running
 from sitefleet.hosting.servers.counts import Tally, Writer
 from sitefleet.hosting.supervising import supervisor as module
 from sitefleet.hosting.supervising.supervisor import Supervisor, override
@@ -419,6 +420,22 @@ async def test_a_process_beside_the_instances_can_be_reloaded(running, calls, mo
 async def test_a_router_that_is_being_started_does_not_fail(running):
     (row,) = await AsyncioRouter(running.context).status()
     assert row.state == "starting"
+
+
+@pytest.mark.parametrize("turns", range(4))
+async def test_who_is_stopped_just_when_the_router_has_its_routes_stops(running, turns):
+    made = Running(AsyncioRouter(running.context))
+    made.process = SimpleNamespace(is_running=True, pid=0)
+    applying = asyncio.create_task(made.apply())
+    await asyncio.sleep(0.01)
+    made._applied.set()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    is_told = applying.cancel()
+    await asyncio.wait((applying,))
+    for end in (made._ours, made._theirs):
+        end.close()
+    assert applying.cancelled() == is_told
 
 
 def test_what_belongs_to_all_is_told_first_and_what_is_wrong_with_the_code(running):

@@ -13,9 +13,9 @@ sites at once.
 ``updated_at`` is the epoch by which the Emperor sees that a site is to be restarted. A trigger
 keeps it, as raw SQL and ``QuerySet.update()`` do not; it grows with each change, also within a
 microsecond or when the clock is set back; and it stays when only other columns have changed, so
-that a new theme restarts nothing. Of the states only the suspended one counts. It is installed here, not after each ``migrate`` as those of
-`sitefleet.triggers`: PostgreSQL loses no trigger when a table is altered, and without the view
-nobody asks for it.
+that a new theme restarts nothing. Of the states only the suspended one counts. It is installed
+here, not after each ``migrate`` as those of `sitefleet.triggers`: PostgreSQL loses no trigger when
+a table is altered, and without the view nobody asks for it.
 """
 
 from __future__ import annotations

@@ -41,7 +41,6 @@ class OpenSockets:
 
     def __init__(self) -> None:
         self._open: set[Closable] = set()
-        self._closing: set[asyncio.Task[None]] = set()
         self._listens = self._told = False
 
     async def serve(
@@ -68,10 +67,7 @@ class OpenSockets:
         """Close those that are open, and each that is opened from now on."""
         self._told = True
         for socket in self._open:
-            # Not one after the other: a client may take its time to say good-bye.
-            task = asyncio.create_task(socket.close(SERVICE_RESTART, REASON))
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
+            socket.close_soon(SERVICE_RESTART, REASON)
 
     def _listen(self) -> None:
         """Hear of it when the process is told to end; by now its server has set its signals."""

@@ -58,7 +58,8 @@ class Running:
         self.process = context.process(NAME, argv, descriptors=ends)
         try:
             await self.process.start()
-            await asyncio.wait_for(self._applied.wait(), STARTS_IN)
+            async with asyncio.timeout(STARTS_IN):
+                await self._applied.wait()
         except (OSError, TimeoutError) as error:
             await self.stop(0.0)
             message = f"The router does not start ({error!r}): `sitefleet logs {NAME}` says why."
@@ -71,7 +72,9 @@ class Running:
             return
         self._send()
         try:
-            await asyncio.wait_for(self._applied.wait(), TAKES_IN)
+            # Not `wait_for`: that of Python 3.11 may lose a cancellation.
+            async with asyncio.timeout(TAKES_IN):
+                await self._applied.wait()
         except TimeoutError:
             self._router.say("has not taken its routes yet")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 #: Seconds in which an application may still send into a socket that was closed.
 GRACE = 5.0
+#: Tasks that close sockets: an event loop itself does not keep them.
+_tasks: set[asyncio.Task[None]] = set()
 
 
 class SocketClosed(OSError):
@@ -42,6 +45,12 @@ class Closable:
             await self._send(message)
         elif monotonic() - self.closed > GRACE:
             raise SocketClosed
+
+    def close_soon(self, code: int, reason: str) -> None:
+        """Close the socket, and wait for nobody: a client may take its time to say good-bye."""
+        task = asyncio.create_task(self.close(code, reason))
+        _tasks.add(task)
+        task.add_done_callback(_tasks.discard)
 
     async def close(self, code: int, reason: str) -> None:
         """Close the socket. The server tells the application, as when a client leaves."""

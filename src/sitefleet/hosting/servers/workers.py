@@ -11,6 +11,7 @@ import ast
 import os
 import signal
 from importlib import import_module
+from inspect import isfunction
 from typing import TYPE_CHECKING, Any
 
 from sitefleet.exceptions import SiteError
@@ -102,11 +103,12 @@ def why_not_lines(text: str, lines: str) -> str:
     """Return why gunicorn would not take lines at the end of a configuration; empty if it would.
 
     It takes no notice of names that it does not know. Here those that are assigned to are refused,
-    unless they are in capitals or begin with ``_``.
+    unless they are in capitals or begin with ``_``; and so are hooks in the place of those that the
+    configuration has, if nothing in the lines speaks of these.
     """
     names: dict[str, Any] = {"__name__": "__config__"}
     exec(compile(text, "gunicorn.conf.py", "exec", dont_inherit=True), names)  # noqa: S102 - ours
-    known = set(names)
+    known, lines = dict(names), lines.strip()
     try:
         exec(compile(lines, "lines", "exec", dont_inherit=True), names)  # noqa: S102 - as gunicorn
     except SyntaxError as error:
@@ -119,8 +121,18 @@ def why_not_lines(text: str, lines: str) -> str:
             config.set(name, names[name])
         except Exception as error:  # noqa: BLE001 - each setting has rules of its own
             return f"{name} = {names[name]!r}: {error}"
-    unknown = _assigned(lines) - known - config.settings.keys()
+    if gone := _gone(lines, known, names):
+        return f"the {gone} that is there is needed: keep it, _ours = {gone}, and call it in yours"
+    unknown = _assigned(lines) - known.keys() - config.settings.keys()
     return "".join(f"gunicorn has no option {name!r}" for name in sorted(unknown)[:1])
+
+
+def _gone(lines: str, before: dict[str, Any], names: dict[str, Any]) -> str:
+    """Return the first function that is another after lines that do not use it; else nothing."""
+    nodes = [node for node in ast.walk(ast.parse(lines)) if isinstance(node, ast.Name)]
+    used = {node.id for node in nodes if isinstance(node.ctx, ast.Load)}
+    ours = {name for name, value in before.items() if isfunction(value)}
+    return min((name for name in ours - used if names.get(name) is not before[name]), default="")
 
 
 def _assigned(lines: str) -> set[str]:

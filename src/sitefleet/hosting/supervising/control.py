@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from sitefleet.hosting.processes.run_dir import RunDir
 
-LONGEST = 64 * 1024
+#: Bytes of a question: that for a log names all there are, one for each of thousands of sites.
+LONGEST = 1024 * 1024
 #: Seconds in which an answer is awaited: a reload tries the code first.
 PATIENCE = 120.0
 DONE, REFUSED, USAGE = 0, 1, 2

@@ -71,6 +71,8 @@ OPEN_FILES = 65_536
 #: Seconds within which a second SIGTERM is part of the first: a service manager and a shell may
 #: both send one.
 SAME_SIGNAL = 1.0
+#: Seconds after which what goes on is cancelled once more.
+CANCELLED_AGAIN = 5.0
 
 
 async def read_plan(project: Project, wishes: Wishes, *, everything: bool = False) -> Plan:
@@ -210,10 +212,10 @@ class Run:
 
     async def _end(self, control: Control) -> None:
         self.stopping.set()
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        while self._tasks:  # more than once: `asyncio.wait_for` of Python 3.11 may lose one
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.wait(self._tasks, timeout=CANCELLED_AGAIN)
         await self.supervisor.stop()
         control.stop()
 

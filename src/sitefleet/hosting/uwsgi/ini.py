@@ -214,7 +214,7 @@ def _plugins(names: Sequence[str]) -> list[tuple[str, object]]:
 
 
 CACHE = "hosts"
-#: Hosts that the cache has room for; those beyond it are answered by the shared server.
+#: Hosts that the cache has room for; those beyond it are answered 502.
 MOST_HOSTS = 16384
 SOCKET_EXTENSION = ".socket"
 #: What uWSGI puts before the lines of a vassal, so that they get into the log of its site.

@@ -58,7 +58,6 @@ class Watch:
     def __init__(self) -> None:
         self.sockets: set[Socket] = set()
         self.task: Task[None] | None = None
-        self.closing: set[Task[None]] = set()
 
     @contextmanager
     def over(self, socket: Socket) -> Iterator[None]:
@@ -90,11 +89,7 @@ class Watch:
                 logger.exception("Open WebSockets could not be looked after.")
                 continue
             for socket, status in refused.items():
-                # Not one after the other: a client may take its time to say good-bye.
-                code = CLOSE_CODES + status
-                task = asyncio.create_task(socket.close(code, status.phrase))
-                self.closing.add(task)
-                task.add_done_callback(self.closing.discard)
+                socket.close_soon(CLOSE_CODES + status, status.phrase)
 
 
 _watches: WeakKeyDictionary[AbstractEventLoop, Watch] = WeakKeyDictionary()
