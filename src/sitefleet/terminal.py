@@ -31,6 +31,12 @@ def printable(text: str, kept: str = "") -> str:
     )
 
 
+def few(names: Sequence[str], most: int) -> str:
+    """Return as many of the names as that, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
 def columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Return rows below a head, each a line, in columns."""
     lines = [head, *rows]

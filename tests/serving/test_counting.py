@@ -8,7 +8,8 @@ from django.http import HttpResponse
 from django.test import AsyncRequestFactory, RequestFactory
 from django.urls import path
 
-from sitefleet.hosting.servers.counts import COUNTS, Tally
+from sitefleet.hosting.servers.counts import Tally
+from sitefleet.hosting.servers.variables import COUNTS
 from sitefleet.persite.websockets import SiteWebSocketMiddleware
 from sitefleet.serving.application import load_asgi, load_wsgi
 from sitefleet.serving.asking import ask_asgi, ask_wsgi

@@ -16,6 +16,7 @@ from sitefleet.hosting.planning.fleet import SHARED
 from sitefleet.hosting.planning.plan import make_plan
 from sitefleet.hosting.servers.variables import FORKS
 from sitefleet.serving.fleet import shared_sites
+from sitefleet.terminal import few
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -89,15 +90,9 @@ def _some_of_many(sites: list[Site], fleet: Fleet) -> list[Site]:
         others = [site for site in others if firsts[kinds.get(site.id)] is site]
     chosen = [*own, *others]
     if left_out := chosen[MOST_SITES:]:
-        names = few([site.slug for site in left_out])
+        names = few([site.slug for site in left_out], NAMED)
         logger.warning("Warm-up is for %s sites at most. Left out are %s.", MOST_SITES, names)
     return chosen[:MOST_SITES]
-
-
-def few(names: list[str]) -> str:
-    """Return some of many names, and how many more there are."""
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
 
 
 def _kinds(ids: Sequence[int]) -> dict[int, tuple[str, str]]:

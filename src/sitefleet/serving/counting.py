@@ -6,7 +6,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from sitefleet.current import SERVED
-from sitefleet.hosting.servers.counts import COUNTS, Writer
+from sitefleet.hosting.servers.counts import Writer
+from sitefleet.hosting.servers.variables import COUNTS
 from sitefleet.serving.asking import MARK
 
 if TYPE_CHECKING:

@@ -25,9 +25,10 @@ from django.utils import translation
 
 from sitefleet.conf import get_conf
 from sitefleet.serving.asking import MARK, TimeIsUp, ask_asgi, ask_wsgi, limit
-from sitefleet.serving.choosing import choose, few
+from sitefleet.serving.choosing import NAMED, choose
 from sitefleet.serving.fleet import load_fleet
 from sitefleet.serving.suspects import noted, spare, tell_suspects
+from sitefleet.terminal import few
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -96,7 +97,7 @@ def _ask_for(wanted: Iterable[Wanted], application: Callable[..., Any], *, asgi:
     try:
         for at, (site, path) in enumerate(pairs):
             if monotonic() >= due:
-                left_out = few([f"{site.slug} {path}" for site, path in pairs[at:]])
+                left_out = few([f"{site.slug} {path}" for site, path in pairs[at:]], NAMED)
                 logger.warning(TOO_LATE, LONGEST, left_out)
                 return
             _ask(ask, application, site, path, min(LONGEST_PATH, due - monotonic()))

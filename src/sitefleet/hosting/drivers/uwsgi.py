@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from sitefleet.exceptions import SiteError
 from sitefleet.hosting.context import Status
 from sitefleet.hosting.processes.memory import private_bytes
-from sitefleet.hosting.servers.counts import COUNTS
+from sitefleet.hosting.servers.variables import COUNTS
 from sitefleet.hosting.uwsgi import ini, talk
 from sitefleet.hosting.uwsgi.addresses import hold_port, wait_in_line, wake
 from sitefleet.hosting.uwsgi.fastrouter import Fastrouter

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-#: The variable of the environment by which a process learns how its files begin.
-COUNTS = "SITEFLEET_COUNTS"
 #: A row of a file: the id of a site (0: of none), its requests, when the last one was.
 ROW = Struct("<qQd")
 Key = TypeVar("Key")

@@ -18,9 +18,8 @@ from sitefleet.hosting.context import Status
 from sitefleet.hosting.processes.apology import apologize
 from sitefleet.hosting.processes.memory import private_bytes
 from sitefleet.hosting.processes.run_dir import make_prefix, write_file
-from sitefleet.hosting.servers.counts import COUNTS
 from sitefleet.hosting.servers.told import Told, children_of
-from sitefleet.hosting.servers.variables import ASKING, READY
+from sitefleet.hosting.servers.variables import ASKING, COUNTS, READY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

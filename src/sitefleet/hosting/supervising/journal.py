@@ -21,15 +21,6 @@ def own_version() -> str:
         return "unknown"
 
 
-MANY = 5
-
-
-def few(keys: list[str]) -> str:
-    """Return some of many, and how many more there are."""
-    more = f" and {len(keys) - MANY} more" if len(keys) > MANY else ""
-    return ", ".join(keys[:MANY]) + more
-
-
 def describe(error: BaseException) -> str:
     """Return an error in one line."""
     text = " ".join(str(error).split())

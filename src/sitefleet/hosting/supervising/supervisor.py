@@ -23,10 +23,11 @@ from sitefleet.hosting.processes.process import wait_for_all
 from sitefleet.hosting.processes.sockets import Sockets, listen
 from sitefleet.hosting.routers import NEED_PORTS, make_router
 from sitefleet.hosting.servers import counts
-from sitefleet.hosting.supervising.journal import describe, few
+from sitefleet.hosting.supervising.journal import describe
 from sitefleet.hosting.supervising.naming import ROUTER, name_of
 from sitefleet.hosting.supervising.reader import Reader
 from sitefleet.hosting.supervising.trial import Found, try_project
+from sitefleet.terminal import few
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Collection, Iterable
@@ -42,6 +43,8 @@ AGAIN = (1.0, 2.0, 5.0, 10.0)
 LATE = 180.0
 #: Why a site is not reloaded, which could not be found by a new process.
 AWAY = "the database does not answer"
+#: How many sites are named of those that have changed.
+NAMED = 5
 #: What of the settings takes effect at the next `sitefleet up` only.
 AT_START = ("driver", "router", "server", "bind", "run_dir")
 
@@ -249,7 +252,7 @@ class Supervisor:
             "changed": [key for key in after if key in before and before[key] != after[key]],
             "gone": [key for key in before if key not in after],
         }
-        parts = [f"{what} {few(keys)}" for what, keys in told.items() if keys]
+        parts = [f"{what} {few(keys, NAMED)}" for what, keys in told.items() if keys]
         if parts:
             self.context.say(f"The fleet has changed: {'; '.join(parts)}.")
 

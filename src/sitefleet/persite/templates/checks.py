@@ -13,6 +13,7 @@ from sitefleet.conf import get_conf
 from sitefleet.dotted import imported
 from sitefleet.exceptions import InvalidSetting
 from sitefleet.models import SiteConfig
+from sitefleet.terminal import few
 from sitefleet.themes import theme_folders, theme_names, theme_roots
 
 if TYPE_CHECKING:
@@ -85,16 +86,11 @@ def _check_rows(using: str) -> Iterator[checks.CheckMessage]:
     for theme, group in groupby(found, key=lambda row: row[0]):
         yield checks.Warning(
             f"The theme {theme!r} is in none of THEME_DIRS, and this is what"
-            f" {_listed([slug for _, slug in group])} is to have.",
+            f" {few([slug for _, slug in group], NAMED)} is to have.",
             hint="Add the folder to one of THEME_DIRS, or choose one of:"
             f" {', '.join(known[1:]) or '-'}.",
             id="sitefleet.W315",
         )
-
-
-def _listed(slugs: list[str]) -> str:
-    more = f" and {len(slugs) - NAMED} more" if len(slugs) > NAMED else ""
-    return ", ".join(slugs[:NAMED]) + more
 
 
 def register() -> None:

@@ -19,6 +19,7 @@ from sitefleet.scoping.constraints import KEEP, SiteUniqueConstraint, per_site
 from sitefleet.scoping.introspection import names_in
 from sitefleet.scoping.outside import specs
 from sitefleet.scoping.scopes import Kind, Scope, scopes
+from sitefleet.terminal import few
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -237,10 +238,9 @@ def _missing_references(using: str) -> Iterator[checks.CheckMessage]:
                 (scope, field) for field in fields if {scope.column, field.column} not in columns
             ]
     if missing:
-        shown = [f"{scope.label}.{field.name}" for scope, field in missing[:NAMED]]
-        more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
+        shown = few([f"{scope.label}.{field.name}" for scope, field in missing], NAMED)
         scope, field = missing[0]
-        message = f"Raw SQL may refer to rows of another site: {', '.join(shown)}{more}."
+        message = f"Raw SQL may refer to rows of another site: {shown}."
         hint = (
             "In a migration: from sitefleet.scoping.composite import SiteForeignKey;"
             f' operations = [SiteForeignKey("{scope.label}", "{field.name}"), ...]'

@@ -34,6 +34,7 @@ from sitefleet.models import SiteConfig
 from sitefleet.scoping.batches import batches
 from sitefleet.scoping.crossing import unguarded
 from sitefleet.scoping.outside import local_field, scoped_models
+from sitefleet.terminal import few
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -252,8 +253,7 @@ def refuse_unknown(giving: dict[str, dict[str, Any]]) -> None:
             continue  # there is no table yet
         missing = [str(named) for key, named in keys.items() if key not in known]
         if missing:
-            more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
-            shown = ", ".join(missing[:NAMED]) + more
+            shown = few(missing, NAMED)
             message = f"{model._meta.label} has no rows of these keys: {shown}."
             message += " Take them out of the file, or run this where they are."
             raise CommandError(message, returncode=1)

@@ -26,6 +26,7 @@ from sitefleet.scoping.transfer.receiving import Receiver
 from sitefleet.scoping.transfer.references import find
 from sitefleet.scoping.transfer.rights import may_be_unknown
 from sitefleet.scoping.transfer.values import decode, encode
+from sitefleet.terminal import few
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -247,8 +248,7 @@ class Importer:
     def _refuse_unknown(self) -> None:
         if not self.unknown:
             return
-        more = len(self.unknown) - TOLD
-        told = ", ".join(self.unknown[:TOLD]) + (f" and {more} more" if more > 0 else "")
+        told = few(self.unknown, TOLD)
         message = (
             f"Rows of the site refer to what is not here, or is not surely the same: {told}. Ways"
             " out: --map FILE says which rows here are meant; --create-users makes accounts;"
