@@ -23,7 +23,7 @@ CORNERS = [("3.12", "6.0"), ("3.13", "5.2"), ("3.13", "6.1")]
 #: Tests that take seconds and yet depend on the insides of CPython, or of Django.
 MORE = (
     "tests/acceptance/test_immortal.py",
-    "tests/attacks/test_state.py",
+    "tests/attacks",
     "tests/commands",
     "tests/persite/sessions/test_replay.py",
     "tests/scoping/test_admin.py",

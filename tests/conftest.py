@@ -20,7 +20,8 @@ from tests.databases import file_database, migrated_file  # noqa: F401 - fixture
 def pytest_collection_modifyitems(config, items):
     """Leave out what is about a later Django: the matrix runs it there. Mark what is slow."""
     for item in items:
-        if PROCESSES.get(item.path.parent.name) in item.fixturenames:
+        folder = item.path.parent.name
+        if folder in SLOW or PROCESSES.get(folder) in item.fixturenames:
             item.add_marker("acceptance")
     marks = [(item, item.get_closest_marker("django")) for item in items]
     later = [item for item, mark in marks if mark is not None and mark.args > django.VERSION]
@@ -29,6 +30,8 @@ def pytest_collection_modifyitems(config, items):
         items[:] = [item for item in items if item not in later]
 
 
+#: Folders that the default run does not even import.
+SLOW = ("acceptance", "attacks")
 #: By the folder of a test: the fixture that starts processes of their own.
 PROCESSES = {"commands": "project", "tests": "results"}
 
@@ -60,7 +63,7 @@ def check_nothing_left_over(site=None, prefix="/", *, mounted=False):
 def pytest_ignore_collect(collection_path, config):
     """Leave out what the default run leaves out anyway: to import that alone takes seconds."""
     default = config.option.markexpr == "not acceptance"
-    return True if default and collection_path.name == "acceptance" else None
+    return True if default and collection_path.name in SLOW else None
 
 
 @pytest.fixture(autouse=True)

@@ -31,8 +31,6 @@ from tests.attacks.doors import WSGI
 from tests.attacks.project import ONE, TWO, expected, expected_of, told
 from tests.attacks.telling import nothing_is_left
 
-pytestmark = pytest.mark.acceptance  # four seconds
-
 
 def test_all_parts_are_switched_on_and_no_check_complains(sites):
     found = checks.run_checks(include_deployment_checks=True, databases=["default"])
