@@ -2,6 +2,8 @@
 
 import threading
 
+from tests.acceptance.fleet_tools import wait_for
+
 
 class Load:
     """Requests one after another in some threads, until it is stopped."""
@@ -23,6 +25,11 @@ class Load:
                 self.done += 1
                 if not good:
                     self.failed.append((host, answer))
+
+    def go_on(self, requests, seconds=30):
+        """Wait until so many more requests have been answered: a machine may be slow."""
+        wanted = self.done + requests
+        assert wait_for(lambda: self.done >= wanted, seconds), self.failed
 
     def __enter__(self):
         for thread in self.threads:

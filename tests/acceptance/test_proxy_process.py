@@ -48,6 +48,7 @@ def test_routes_change_at_once_and_without_a_loss(routed):
         for number in range(3, 13):
             routed.apply(plan_of({**SITES, number: ("new.example.org",)}))
             assert routed.get("new.example.org").told["server"] == f"site-{number}"
+            load.go_on(3)
         routed.apply(plan_of(SITES))
         assert routed.get("new.example.org").told["server"] == "shared"
     assert load.done > 20

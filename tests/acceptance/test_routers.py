@@ -328,6 +328,7 @@ def test_ten_changes_under_load_cost_no_request(fresh, name):
             assert routed.get(f"new{change}.example.org").told["server"] == f"site-{number}"
             moving = routed.get("moving.example.org").told["server"]
             assert moving == ("shared" if change % 2 else "site-4")
+            load.go_on(11)
     assert load.failed == []
     assert load.done > 100
 
