@@ -13,6 +13,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import unix_connect
 
+from tests.acceptance.load import Asking
 from tests.acceptance.zygotes import is_alive, make_project, running, wait_for
 
 pytestmark = pytest.mark.acceptance
@@ -136,36 +137,22 @@ def slug(zygote, taken=iter(SLUGS)):  # noqa: B008 - one iterator for all tests
     return next(taken)
 
 
-class Load:
-    """Asks a site again and again, in threads, until the block ends."""
+class Load(Asking):
+    """Requests to sites, by turns in some threads."""
 
     def __init__(self, zygote, *slugs, threads=4):
-        self.answers, self.failures, self._ended = [], [], threading.Event()
-        self._threads = [
-            threading.Thread(target=self._ask, args=(zygote, slugs[n % len(slugs)]))
-            for n in range(threads)
-        ]
+        self.zygote, self.answers, self.failures = zygote, [], []
+        super().__init__(*(slugs[number % len(slugs)] for number in range(threads)))
 
-    def _ask(self, zygote, slug):
-        while not self._ended.is_set():
-            try:
-                answer = zygote.get(slug)
-            except (OSError, http.client.HTTPException) as error:
-                self.failures.append(repr(error))
-            else:
-                self.answers.append(answer)
-                if answer.status != 200:
-                    self.failures.append(answer.status)
-
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._ended.set()
-        for thread in self._threads:
-            thread.join()
+    def ask(self, slug):
+        try:
+            answer = self.zygote.get(slug)
+        except (OSError, http.client.HTTPException) as error:
+            self.failures.append(repr(error))
+        else:
+            self.answers.append(answer)
+            if answer.status != 200:
+                self.failures.append(answer.status)
 
     @property
     def pids(self):

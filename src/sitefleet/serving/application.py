@@ -33,34 +33,44 @@ def load_wsgi() -> Callable[..., Any]:
     In DEBUG with ``django.contrib.staticfiles`` it serves static files too, as ``runserver`` does.
     Raises ImproperlyConfigured, and whatever the project raises when it is imported.
     """
-    django.setup()
-    try:
-        _ = get_resolver().url_patterns
-        own = get_internal_wsgi_application()
-    except Exception as error:
-        if not settings.DEBUG:
-            raise
-        return MistakeWSGI(error)
-    application = believe_wsgi(count_wsgi(own))
-    return StaticFilesHandler(application) if _serves_static_files() else application  # type: ignore[arg-type]
+    return _load(get_internal_wsgi_application, _wrap_wsgi, MistakeWSGI)
 
 
 def load_asgi() -> Callable[..., Any]:
     """Return what ``ASGI_APPLICATION`` names, or Django's own application: see `load_wsgi`."""
+    return _load(_own_asgi, _wrap_asgi, MistakeASGI)
+
+
+def _load(
+    own: Callable[[], Any],
+    wrap: Callable[[Any], Callable[..., Any]],
+    mistake: Callable[[Exception], Callable[..., Any]],
+) -> Callable[..., Any]:
     django.setup()
-    path = getattr(settings, "ASGI_APPLICATION", None)
     try:
         _ = get_resolver().url_patterns
-        own = _import(path) if path else get_asgi_application()
+        application = own()
     except Exception as error:
         if not settings.DEBUG:
             raise
-        return MistakeASGI(error)
+        return mistake(error)
+    return wrap(application)
+
+
+def _wrap_wsgi(own: Any) -> Callable[..., Any]:
+    application: Any = believe_wsgi(count_wsgi(own))
+    return StaticFilesHandler(application) if _serves_static_files() else application
+
+
+def _wrap_asgi(own: Any) -> Callable[..., Any]:
     application: Any = close_at_end(believe_asgi(count_asgi(own)))
     return ASGIStaticFilesHandler(application) if _serves_static_files() else application
 
 
-def _import(path: str) -> Any:
+def _own_asgi() -> Any:
+    path = getattr(settings, "ASGI_APPLICATION", None)
+    if not path:
+        return get_asgi_application()
     try:
         return import_string(path)
     except ImportError as error:
