@@ -281,10 +281,11 @@ def _count(rows: Iterable[Status], plan: Plan, tally: counts.Tally) -> list[Stat
             site = sites[row.instance]
             found = tally.by_site.get(site) if site else tally.by_process.get(row.instance)
             row.requests, row.last_request = found or (0, None)
+    told = {0, *sites.values()}
     return [
         Status(instance_key(site), SHARED, requests=requests, last_request=last)
         for site, (requests, last) in sorted(tally.by_site.items())
-        if site and site not in sites.values()
+        if site not in told
     ]
 
 
