@@ -22,7 +22,7 @@ from sitefleet.hosting.planning.settings import parse_bind
 from sitefleet.hosting.processes.logs import Logs
 from sitefleet.hosting.processes.run_dir import RunDir
 from sitefleet.hosting.routers.programs import template
-from sitefleet.hosting.uwsgi import files, ini, query, talk
+from sitefleet.hosting.uwsgi import files, ini, program, query, talk
 from sitefleet.hosting.uwsgi.addresses import wait_in_line, wake
 from sitefleet.hosting.uwsgi.fastrouter import Fastrouter
 from sitefleet.hosting.uwsgi.program import Program, check_binary, read_plugins
@@ -423,3 +423,18 @@ def test_a_fastrouter_that_does_not_answer_is_not_one_that_is_full(tmp_path):
     with pytest.raises(FileNotFoundError):
         asyncio.run(router.lead({}))
     assert (said, router.led) == ([], {"two.example": "/s"})
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "told"),
+    [(1, "a\nno such table", "no such table"), (0, "", "without a word")],
+)
+async def test_a_project_that_does_not_say_what_it_has_is_told(monkeypatch, status, said, told):
+    async def once(*_, **__):
+        return status, said
+
+    monkeypatch.setattr(program, "run_once", once)
+    project = SimpleNamespace(variables=dict, root=None)
+    context = SimpleNamespace(python=lambda module: [module], project=project)
+    with pytest.raises(SiteError, match=f"^The project cannot be read for uWSGI: .*{told}"):
+        await program.describe_project(context)

@@ -118,12 +118,13 @@ async def describe_project(context: Context) -> dict[str, Any]:
         environment=context.project.variables(),
         cwd=context.project.root,
     )
-    if status:
+    start = said.find('{"view"')
+    if status or start < 0:
         message = f"The project cannot be read for uWSGI: {last_line(said)}"
         raise SiteError(message)
     found: dict[str, Any]
     # Whatever else the project has to say stands around it.
-    found, _ = json.JSONDecoder().raw_decode(said, said.index('{"view"'))
+    found, _ = json.JSONDecoder().raw_decode(said, start)
     return found
 
 
